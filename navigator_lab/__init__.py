@@ -1,0 +1,1 @@
+"""navigator_lab: from a model to its best deployment on Triton Inference Server."""

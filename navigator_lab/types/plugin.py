@@ -1,0 +1,340 @@
+"""What a plug-in file declares. Nothing registers itself: a catalog collects module-level values.
+
+A plug-in for a format holds a `Format` and its edges; one for a runtime a `Runner`; one for a
+stage an `Action`. From what they declare follow planning, caching, isolation, a row with its
+reason, a form in the dashboard and the contract tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .outcome import Product
+from .signature import Signature
+from .target import CPU, Device, Precision, Target, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why something can't be had here, and what would bring it."""
+
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    index: int
+    name: str
+    memory_bytes: int
+    compute_capability: str  # "9.0"
+    driver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine, as far as anything may depend on it."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    cpu_flags: tuple[str, ...] = ()  # of those that matter: avx2, avx512_bf16, amx_bf16, …
+    gpus: tuple[Gpu, ...] = ()
+    system: str = "Linux"
+
+
+Check = Callable[[Host], "Unavailable | None"]
+Explain = Callable[[BaseException], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A function that runs in a worker: ``fn(at, **inputs) -> value``.
+
+    ``at`` is an `At`; ``inputs`` are `Product` objects by name; files go under ``at.out``; the
+    value is a dataclass of plain fields, or None. Content only: no durations unless that is what
+    the action measures.
+
+    Attributes:
+        needs: distributions that it imports; their versions enter the key. ``"a|b"`` is either.
+        options: a frozen dataclass whose defaults are the defaults of the product. Each field
+            is made by `option`, so that it carries its help.
+        hardware: the machine's facts enter the key.
+        measures: it times something, so nothing else may run meanwhile.
+        fresh: it gets a child process of its own.
+        timeout_s: after so long the child is killed; a request may say otherwise.
+        check: a further reason why it can't work on a machine.
+        explain: the remedy for the foreign errors that this file knows, or "".
+    """
+
+    name: str
+    fn: Callable[..., Any]
+    needs: tuple[str, ...] = ()
+    options: type | None = None
+    hardware: bool = False
+    measures: bool = False
+    fresh: bool = False
+    timeout_s: float | None = None
+    check: Check | None = None
+    explain: Explain | None = None
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TritonBackend:
+    """How Triton serves a format as it lies: backend, and the name of the file it looks for."""
+
+    backend: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a model can be saved as. A product of it is a folder that holds ``filename``.
+
+    ``triton`` is None for what no Triton backend opens: it is then served by a Python backend.
+    """
+
+    name: str
+    filename: str
+    help: str = ""
+    triton: TritonBackend | None = None
+    family: str = ""  # of plots and lists: "PyTorch", "ONNX", …
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A way from one variant to another: for each pair, the action builds the second.
+
+    The action is called as ``fn(at, model=Product, samples=Product)``; ``at.about`` is the variant
+    to be built, ``samples.read(Signature)`` the signature (see `navigator_lab.types.samples`).
+    """
+
+    pairs: tuple[tuple[Variant, Variant], ...]
+    action: Action
+    cost: float = 1.0  # of two ways, the cheaper sum is taken
+
+
+class Running(Protocol):
+    """An opened model: transfers and compute apart, so that they can be timed apart."""
+
+    def put(self, feeds: Arrays) -> Any:
+        """Bring numpy arrays to the device, in the runtime's own form."""
+
+    def run(self, bound: Any) -> Any:
+        """Compute, and return only when the device is done."""
+
+    def get(self, raw: Any) -> Arrays:
+        """Bring what came out back as numpy arrays by output name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A `Running` for a runtime that takes and gives numpy arrays in one call."""
+
+    call: Callable[[Arrays], Arrays]
+
+    def put(self, feeds: Arrays) -> Any:
+        return feeds
+
+    def run(self, bound: Any) -> Any:
+        return self.call(bound)
+
+    def get(self, raw: Any) -> Arrays:
+        made: Arrays = raw
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a runner is told when it opens a model."""
+
+    target: Target
+    signature: Signature  # its outputs are empty while they are being found
+    options: Any = None  # of the runner's options class, or None for its defaults
+    reference: bool = False  # as exact as it goes: no optimisation, no TF32, no autocast
+    threads: int | None = None  # None: the runtime's default
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What executes some formats: ``open(model: Product, opening) -> context manager of Running``.
+
+    Also a plain function ``(feeds) -> outputs`` may be yielded. Bringing everything down again
+    is the context manager's other half.
+
+    ``refuses(precision, device)`` gives the reason why a pair can't exist, or "".
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    action: Action  # fn is ``open``
+    devices: tuple[str, ...] = ("cpu",)
+    precisions: tuple[Precision, ...] = tuple(Precision)
+    refuses: Callable[[Precision, Device], str] | None = None
+    reference: bool = False  # it may say what the right answer is, for these formats
+    family: str = ""
+
+
+@dataclass
+class At:
+    """What an action is given besides its inputs."""
+
+    out: Path  # an empty folder for its files
+    about: Any  # the Variant or Target that the step is about
+    options: Any
+    formats: Mapping[str, Format]
+    runners: Mapping[str, Runner]
+    python: str = ""
+    _say: Callable[[str, float | None], None] = lambda text, share: None
+    _turn: Callable[[], None] = lambda: None
+
+    def say(self, text: str, share: float | None = None) -> None:
+        """Tell how far it is: a short text, and the share done (0 to 1) if it can be known."""
+        self._say(text, share)
+
+    def turn(self) -> None:
+        """Let the others that measure have their turn; returns when it is ours again.
+
+        While we wait this process is stopped, so its idle threads disturb nobody.
+        """
+        self._turn()
+
+    @contextmanager
+    def open(
+        self,
+        model: Product,
+        target: Target,
+        signature: Signature,
+        *,
+        options: Any = None,
+        reference: bool = False,
+        threads: int | None = None,
+    ) -> Iterator[Running]:
+        """The target's runner, with ``model`` opened in it."""
+        opening = Opening(target, signature, options, reference, threads)
+        with self.runners[target.runner].action.fn(model, opening) as running:
+            yield Plain(running) if not hasattr(running, "run") else running
+
+
+def option(default: Any, help: str, *, unit: str = "", choices: tuple[Any, ...] = ()) -> Any:
+    """A field of an options dataclass, with what a form or a help page needs to know of it."""
+    return field(default=default, metadata={"help": help, "unit": unit, "choices": choices})
+
+
+def action(name: str, **facts: Any) -> Callable[[Callable[..., Any]], Action]:
+    """Declare an `Action`; the first line of the function's docstring is its help."""
+    return lambda fn: Action(name, fn, help=_first_line(fn), **facts)
+
+
+def edge(
+    source: str,
+    target: str,
+    *precisions: str | tuple[str, str],
+    cost: float = 1.0,
+    name: str = "",
+    **facts: Any,
+) -> Callable[[Callable[..., Any]], Edge]:
+    """Declare an `Edge` between two formats.
+
+    ``precisions`` are those that pass through (``"fp32"``) or change (``("fp32", "int8")``). The
+    action is named ``<target><-<source>``; edges that change the precision within one format add
+    it, as they would otherwise share a name.
+    """
+    pairs = []
+    for one in precisions:
+        before, after = (one, one) if isinstance(one, str) else one
+        pairs.append((Variant(source, Precision(before)), Variant(target, Precision(after))))
+    label = name or f"{target}<-{source}"
+
+    def wrap(fn: Callable[..., Any]) -> Edge:
+        return Edge(tuple(pairs), Action(label, fn, help=_first_line(fn), **facts), cost)
+
+    return wrap
+
+
+def runner(
+    name: str,
+    *formats: str,
+    devices: tuple[str, ...] = ("cpu",),
+    precisions: tuple[str, ...] = tuple(Precision),
+    refuses: Callable[[Precision, Device], str] | None = None,
+    reference: bool = False,
+    family: str = "",
+    **facts: Any,
+) -> Callable[[Callable[..., AbstractContextManager[Any]]], Runner]:
+    """Declare a `Runner` from a context manager ``(model, opening)``."""
+
+    def wrap(fn: Callable[..., AbstractContextManager[Any]]) -> Runner:
+        made = Action(f"runner {name}", fn, help=_first_line(fn), hardware=True, **facts)
+        wanted = tuple(Precision(p) for p in precisions)
+        return Runner(name, formats, made, devices, wanted, refuses, reference, family)
+
+    return wrap
+
+
+def options_of(cls: type | None, given: Any) -> Any:
+    """Options as an instance of ``cls``: given as one, as a dict, or not at all.
+
+    Raises:
+        ValueError: an unknown option (the known ones are named), or a value not among the choices.
+    """
+    if cls is None:
+        if given:
+            raise ValueError(f"there are no options here, but {given!r} was given")
+        return None
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    if given is None:
+        given = {}
+    if isinstance(given, Mapping):
+        for name in given:
+            if name not in known:
+                raise ValueError(f"no option {name!r}; the options are {', '.join(known)}")
+        given = cls(**given)
+    if not isinstance(given, cls):
+        raise ValueError(f"{given!r} are no options of this kind; use {cls.__name__} or a dict")
+    for name, one in known.items():
+        choices = one.metadata.get("choices")
+        if choices and getattr(given, name) not in choices:
+            raise ValueError(f"{name}={getattr(given, name)!r} is none of {choices}")
+    return given
+
+
+def _first_line(fn: Callable[..., Any]) -> str:
+    return (fn.__doc__ or "").strip().split("\n")[0]
+
+
+__all__ = [
+    "CPU",
+    "Action",
+    "At",
+    "Device",
+    "Edge",
+    "Format",
+    "Gpu",
+    "Host",
+    "Opening",
+    "Plain",
+    "Precision",
+    "Runner",
+    "Running",
+    "Target",
+    "TritonBackend",
+    "Unavailable",
+    "Variant",
+    "action",
+    "edge",
+    "option",
+    "options_of",
+    "runner",
+]
