@@ -1,0 +1,241 @@
+"""Collects what plug-in files declare, and answers what is reachable from a model and what is not.
+
+It imports plug-in modules (which import nothing heavy) and looks at their module-level values; it
+runs none of their code.
+"""
+
+from __future__ import annotations
+
+import heapq
+import importlib
+import importlib.metadata
+import importlib.util
+import itertools
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+from .errors import RequestError
+from .types.plugin import Action, Edge, Format, Host, Runner, Unavailable
+from .types.target import CPU, Device, Precision, Target, Variant
+
+ROOMS = ("formats", "runners", "stages")
+ENTRY_POINTS = "navigator_lab"
+VARIABLE = "NAVIGATOR_LAB_PLUGINS"  # files or modules, separated as PATH is
+
+Versions = Callable[[str], "str | None"]  # distribution -> its version, None if it isn't installed
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a variant is reached: the edges from the source, and why they can't be gone, if so."""
+
+    edges: tuple[tuple[Edge, Variant], ...]
+    cost: float
+    unavailable: Unavailable | None = None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All formats, edges, runners and actions, by name.
+
+    ``broken`` are plug-ins that could not be imported, with the reason.
+    """
+
+    formats: Mapping[str, Format]
+    edges: tuple[Edge, ...]
+    runners: Mapping[str, Runner]
+    actions: Mapping[str, Action]
+    plugins: tuple[str, ...] = ()  # the foreign ones, as a worker must load them
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        modules: Iterable[ModuleType],
+        plugins: tuple[str, ...] = (),
+        broken: Mapping[str, str] | None = None,
+    ) -> Catalog:
+        """What these modules declare at module level.
+
+        Raises:
+            RequestError: two of them give one name to different things.
+        """
+        formats: dict[str, Format] = {}
+        runners: dict[str, Runner] = {}
+        actions: dict[str, Action] = {}
+        edges: dict[int, Edge] = {}
+        for module in modules:
+            for value in vars(module).values():
+                if isinstance(value, Format):
+                    _add(formats, value.name, value, module)
+                elif isinstance(value, Runner):
+                    _add(runners, value.name, value, module)
+                    _add(actions, value.action.name, value.action, module)
+                elif isinstance(value, Edge):
+                    edges[id(value)] = value
+                    _add(actions, value.action.name, value.action, module)
+                elif isinstance(value, Action):
+                    _add(actions, value.name, value, module)
+        return cls(formats, tuple(edges.values()), runners, actions, plugins, broken or {})
+
+    @classmethod
+    def installed(cls, plugins: Sequence[str | Path] = ()) -> Catalog:
+        """Ours, those of entry points in group ``navigator_lab``, those named by the environment
+        variable ``NAVIGATOR_LAB_PLUGINS``, and ``plugins`` (files or module names)."""
+        named = [p for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+        return _installed(tuple(str(p) for p in (*named, *plugins)))
+
+    def unavailable(self, action: Action, host: Host, versions: Versions) -> Unavailable | None:
+        """Why an action can't work here, or None."""
+        for need in action.needs:
+            names = need.split("|")
+            if not any(versions(name) for name in names):
+                wanted = " or ".join(names)
+                return Unavailable(f"{wanted} is not installed", f"pip install {names[0]}")
+        return action.check(host) if action.check else None
+
+    def ways(self, source: Variant, host: Host, versions: Versions) -> dict[Variant, Way]:
+        """The cheapest way from ``source`` to every variant that an edge leads to.
+
+        Where only a way over unavailable edges exists, it comes with the reason of its first.
+        """
+        barred = {id(e): self.unavailable(e.action, host, versions) for e in self.edges}
+        open_ways = self._search(source, [e for e in self.edges if barred[id(e)] is None])
+        all_ways = self._search(source, self.edges)
+        for variant, way in all_ways.items():
+            if variant not in open_ways:
+                reason = next(r for e, _ in way.edges if (r := barred[id(e)]))
+                open_ways[variant] = Way(way.edges, way.cost, reason)
+        return open_ways
+
+    def _search(self, source: Variant, edges: Iterable[Edge]) -> dict[Variant, Way]:
+        leaving: dict[Variant, list[tuple[Edge, Variant]]] = {}
+        for one in edges:
+            for before, after in one.pairs:
+                leaving.setdefault(before, []).append((one, after))
+        found: dict[Variant, Way] = {}
+        count = itertools.count()  # ties are broken by the order of declaration
+        queue = [(0.0, next(count), source, Way((), 0.0))]
+        while queue:
+            cost, _, here, way = heapq.heappop(queue)
+            if here in found:
+                continue
+            found[here] = way
+            for one, after in leaving.get(here, ()):
+                total = cost + one.cost
+                further = Way((*way.edges, (one, after)), total)
+                heapq.heappush(queue, (total, next(count), after, further))
+        return found
+
+    def targets(
+        self, source: Variant, host: Host, versions: Versions
+    ) -> list[tuple[Target, Way | None, Unavailable | None]]:
+        """Every (format, precision, runner, device) there could be: the way to it, and why it
+        can't be had here, or None where it can."""
+        ways = self.ways(source, host, versions)
+        return [
+            (target, ways.get(target.variant), self._why_not(target, source, ways, host, versions))
+            for target in self._combinations(host)
+        ]
+
+    def _combinations(self, host: Host) -> list[Target]:
+        made = []
+        for format in self.formats:
+            for runner in self.runners.values():
+                if format not in runner.formats:
+                    continue
+                for kind in runner.devices:
+                    for device in _devices(kind, host):
+                        for precision in Precision:
+                            if precision in runner.precisions:
+                                made.append(Target(format, precision, runner.name, device))
+        return made
+
+    def _why_not(
+        self,
+        target: Target,
+        source: Variant,
+        ways: Mapping[Variant, Way],
+        host: Host,
+        versions: Versions,
+    ) -> Unavailable | None:
+        runner = self.runners[target.runner]
+        if runner.refuses and (reason := runner.refuses(target.precision, target.device)):
+            return Unavailable(reason)
+        way = ways.get(target.variant)
+        if way is None:
+            return Unavailable(
+                f"no edge leads from {source} to {target.variant}", self._hint(target, ways)
+            )
+        if target.device.kind == "cuda" and target.device.index not in {g.index for g in host.gpus}:
+            return Unavailable(
+                f"no CUDA device {target.device.index} on this machine",
+                "run on a machine with an NVIDIA GPU and driver; what is built here is reused there",
+            )
+        return way.unavailable or self.unavailable(runner.action, host, versions)
+
+    def _hint(self, target: Target, ways: Mapping[Variant, Way]) -> str:
+        same = [str(v.precision) for v in ways if v.format == target.format]
+        if same:
+            return f"{target.format} can be built in {', '.join(sorted(same))}"
+        reach = sorted({v.format for v in ways})
+        return f"formats that can be reached from this model: {', '.join(reach)}"
+
+
+def _devices(kind: str, host: Host) -> list[Device]:
+    if kind == "cpu":
+        return [CPU]
+    return [Device(kind, gpu.index) for gpu in host.gpus] or [Device(kind, 0)]
+
+
+def _add(table: dict[str, object], name: str, value: object, module: ModuleType) -> None:  # type: ignore[type-arg]
+    if table.setdefault(name, value) is not value:
+        raise RequestError(
+            f"the plug-in {module.__name__} declares {name!r}, which another one has declared",
+            "give it another name",
+        )
+
+
+@lru_cache(maxsize=8)
+def _installed(plugins: tuple[str, ...]) -> Catalog:
+    modules: list[ModuleType] = []
+    broken: dict[str, str] = {}
+    for room in ROOMS:
+        package = importlib.import_module(f"navigator_lab.{room}")
+        for found in pkgutil.iter_modules(package.__path__):
+            modules.append(importlib.import_module(f"{package.__name__}.{found.name}"))
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            modules.append(point.load())
+        except Exception as error:  # noqa: BLE001 -- foreign code: one bad plug-in is one row
+            broken[point.value] = f"{type(error).__name__}: {error}"
+    for plugin in plugins:
+        try:
+            modules.append(load_plugin(plugin))
+        except Exception as error:  # noqa: BLE001 -- as above
+            broken[plugin] = f"{type(error).__name__}: {error}"
+    return Catalog.of(modules, plugins, broken)
+
+
+def load_plugin(plugin: str) -> ModuleType:
+    """A plug-in by its module name or by the path of its file."""
+    if not plugin.endswith(".py"):
+        return importlib.import_module(plugin)
+    path = Path(plugin).resolve()
+    name = f"navigator_lab_plugin_{path.stem}"
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(path):
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"there is no plug-in file {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,396 @@
+"""Products by what they are, records by what was asked. Atomic; two processes may share one.
+
+Layout of a workspace::
+
+    store.sqlite            the index (WAL): records, products, failures, hashes of large files
+    objects/ab/<digest>/    the files of a product, read-only, never changed once there
+    steps/ab/<key>/         job.json and log.txt of a step that ran: what reproduces it
+    scratch/                where actions write; moved into objects when done
+    claims/                 locks on keys in work, released by the system when a process dies
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import WorkspaceError
+from ..types.codec import canonical, decode, digest, encode
+from ..types.outcome import Failure, Product
+
+VERSION = 1
+_CHUNK = 1 << 22
+_SCHEMA = """
+create table if not exists meta (name text primary key, value text) without rowid;
+create table if not exists records (
+    key text primary key, address text, facts text, product text, seconds real, at real
+) without rowid;
+create index if not exists records_address on records (address, at);
+create table if not exists products (
+    digest text primary key, value text, files text, bytes integer, used real
+) without rowid;
+create table if not exists failures (
+    key text primary key, address text, facts text, failure text, seconds real, at real
+) without rowid;
+create table if not exists hashes (
+    path text, size integer, mtime_ns integer, inode integer, digest text,
+    primary key (path, size, mtime_ns, inode)
+) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """That a step with this key made that product, and how long it took."""
+
+    key: str
+    product: str
+    seconds: float
+    at: float
+
+
+class Store:
+    """A workspace on disk.
+
+    Raises:
+        WorkspaceError: it is read-only, full, damaged, or from a newer version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._lock = threading.RLock()
+        try:
+            for room in ("objects", "scratch", "claims", "steps"):
+                (self.root / room).mkdir(parents=True, exist_ok=True)
+            probe = self.root / "scratch" / f".{uuid.uuid4().hex}"
+            probe.write_bytes(b"x")
+            probe.unlink()
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        self._open()
+        self._sweep()
+
+    def _open(self) -> None:
+        try:
+            self._db = sqlite3.connect(
+                self.root / "store.sqlite",
+                timeout=30,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+            self._db.execute("insert or ignore into meta values ('version', ?)", (str(VERSION),))
+            found = self._db.execute("select value from meta where name = 'version'").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise WorkspaceError(
+                f"the index of the workspace {self.root} is damaged: {error}",
+                f"delete {self.root} (everything in it can be made again) or use another workspace",
+            ) from error
+        if int(found[0]) > VERSION:
+            self._db.close()
+            raise WorkspaceError(
+                f"the workspace {self.root} is of version {found[0]}, newer than {VERSION}",
+                "upgrade navigator-lab, or use another workspace",
+            )
+
+    def _sweep(self) -> None:
+        """Leftovers of processes that died: scratch older than a day."""
+        old = time.time() - 86_400
+        for entry in (self.root / "scratch").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.stat().st_mtime < old:
+                    shutil.rmtree(entry, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the index."""
+        with self._lock:
+            self._db.close()
+
+    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        with self._lock:
+            try:
+                return self._db.execute(statement, values)
+            except sqlite3.OperationalError as error:
+                raise WorkspaceError(
+                    f"the index of the workspace {self.root} can't be used: {error}",
+                    "free some disk space, check the permissions, or use another workspace",
+                ) from error
+            except sqlite3.DatabaseError as error:
+                raise WorkspaceError(
+                    f"the index of the workspace {self.root} is damaged: {error}",
+                    f"delete {self.root} (everything in it can be made again)",
+                ) from error
+
+    # products
+
+    def scratch(self) -> Path:
+        """A new empty folder on the workspace's own disk."""
+        folder = self.root / "scratch" / uuid.uuid4().hex
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        return folder
+
+    def keep(self, folder: Path, value: Any, identity: str = "") -> Product:
+        """Move a scratch folder in, under ``identity`` or the digest of its files and its value.
+
+        Raises:
+            WorkspaceError: the folder holds a link that leads out of it, or the disk is full.
+        """
+        value = encode(value)
+        found: dict[str, tuple[int, int, str]] = {}
+        try:
+            for path in sorted(folder.rglob("*")):
+                if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+                    raise WorkspaceError(f"{path.name} is a link out of the product")
+                if path.is_file():
+                    path.chmod(0o444)
+                    state = path.stat()
+                    name = path.relative_to(folder).as_posix()
+                    found[name] = (state.st_size, state.st_mtime_ns, hash_file(path))
+            content = {"files": {n: h for n, (_, _, h) in found.items()}, "value": value}
+            name = identity or digest(content)
+            home = self._home(name)
+            home.parent.mkdir(exist_ok=True)
+            try:
+                os.replace(folder, home)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                # Somebody made the same. Ours replaces it only if theirs is damaged.
+                if self.product(name) is None:
+                    shutil.rmtree(home, ignore_errors=True)
+                    os.replace(folder, home)
+                else:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    kept = self.product(name)
+                    assert kept is not None
+                    return kept
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        size = sum(s for s, _, _ in found.values())
+        self._do(
+            "insert or replace into products values (?, ?, ?, ?, ?)",
+            (name, canonical(value).decode(), json.dumps(found), size, time.time()),
+        )
+        return Product(name, home, value, {n: s for n, (s, _, _) in found.items()})
+
+    def product(self, name: str) -> Product | None:
+        """A product by its digest; None if it isn't there or is damaged (then it is forgotten)."""
+        row = self._do("select value, files from products where digest = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        home, files = self._home(name), json.loads(row[1])
+        for file, (size, mtime_ns, sealed) in files.items():
+            if not _as_kept(home / file, size, mtime_ns, sealed):
+                self._forget(name)
+                return None
+        if not files and not home.is_dir():
+            with contextlib.suppress(OSError):
+                home.mkdir(parents=True)
+        return Product(name, home, json.loads(row[0]), {n: s for n, (s, _, _) in files.items()})
+
+    def _home(self, name: str) -> Path:
+        return self.root / "objects" / name[:2] / name
+
+    def _forget(self, name: str) -> None:
+        self._do("delete from products where digest = ?", (name,))
+        shutil.rmtree(self._home(name), ignore_errors=True)
+
+    # records
+
+    def recall(self, key: str) -> tuple[Record, Product] | None:
+        """What the step with this key made; None if it never ran or its product is gone."""
+        row = self._do("select product, seconds, at from records where key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        product = self.product(row[0])
+        return None if product is None else (Record(key, row[0], row[1], row[2]), product)
+
+    def remember(
+        self, key: str, address: str, facts: dict[str, Any], product: Product, seconds: float
+    ) -> None:
+        """That a step made a product."""
+        self._do(
+            "insert or replace into records values (?, ?, ?, ?, ?, ?)",
+            (key, address, canonical(facts).decode(), product.digest, seconds, time.time()),
+        )
+        self._do("delete from failures where key = ?", (key,))
+
+    def last(self, address: str) -> tuple[dict[str, Any], str] | None:
+        """The facts and product digest of the last time that this place in a plan was filled."""
+        row = self._do(
+            "select facts, product from records where address = ? order by at desc limit 1",
+            (address,),
+        ).fetchone()
+        return None if row is None else (json.loads(row[0]), row[1])
+
+    def cost(self, address: str, action: str) -> tuple[float, int] | None:
+        """Seconds and bytes to expect: of this address last time, else the mean of its action."""
+        asked = "select seconds, bytes from records join products on product = digest where "
+        row = self._do(asked + "address = ? order by at desc limit 1", (address,)).fetchone()
+        if row is None:
+            row = self._do(
+                "select avg(seconds), avg(bytes) from records join products on product = digest"
+                " where facts like ?",
+                (f'%"action":{json.dumps(action)}%',),
+            ).fetchone()
+        return None if row is None or row[0] is None else (float(row[0]), int(row[1]))
+
+    # failures: events, not truth
+
+    def failed(self, key: str) -> tuple[Failure, float] | None:
+        """How the step with this key failed last time, if that would happen again."""
+        row = self._do("select failure, seconds from failures where key = ?", (key,)).fetchone()
+        return None if row is None else (decode(Failure, json.loads(row[0])), row[1])
+
+    def remember_failure(
+        self, key: str, address: str, facts: dict[str, Any], failure: Failure, seconds: float
+    ) -> None:
+        """That a step failed in a way that the same facts would bring about again."""
+        self._do(
+            "insert or replace into failures values (?, ?, ?, ?, ?, ?)",
+            (key, address, canonical(facts).decode(), canonical(failure).decode(), seconds,
+             time.time()),
+        )  # fmt: skip
+
+    # hashes of files outside
+
+    def get(self, path: Path) -> str | None:
+        """The remembered sha256 of a file that has not changed since."""
+        state = path.stat()
+        row = self._do(
+            "select digest from hashes where path = ? and size = ? and mtime_ns = ? and inode = ?",
+            (str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, path: Path, sealed: str) -> None:
+        """Remember the sha256 of a file as it is now."""
+        state = path.stat()
+        if time.time_ns() - state.st_mtime_ns < 2_000_000_000:
+            return  # too young: a second write within the clock's grain would go unseen
+        self._do(
+            "insert or replace into hashes values (?, ?, ?, ?, ?)",
+            (str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino, sealed),
+        )
+
+    # one step at a time, over all processes
+
+    @contextlib.contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Whether this process may work on a key; False while another one does."""
+        held = self.try_claim(key)
+        try:
+            yield held is not None
+        finally:
+            self.release(held)
+
+    def try_claim(self, key: str) -> int | None:
+        """Take a key; None while another process works on it. Give it back by `release`."""
+        handle = os.open(self.root / "claims" / key[:32], os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return None
+        return handle
+
+    def release(self, handle: int | None) -> None:
+        """Give back what `try_claim` gave."""
+        if handle is not None:
+            os.close(handle)
+
+    def step_folder(self, key: str) -> Path:
+        """Where a step's job and log lie."""
+        folder = self.root / "steps" / key[:2] / key
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        return folder
+
+    # keeping it small
+
+    def size_bytes(self) -> int:
+        """Bytes of all products."""
+        return int(self._do("select coalesce(sum(bytes), 0) from products").fetchone()[0])
+
+    def used(self, digests: set[str]) -> None:
+        """These products were of use just now; `trim` takes the longest unused first."""
+        now = time.time()
+        with self._lock:
+            self._db.execute("begin")
+            self._db.executemany(
+                "update products set used = ? where digest = ?", [(now, d) for d in digests]
+            )
+            self._db.execute("commit")
+
+    def trim(self, max_bytes: int, keep: frozenset[str] = frozenset()) -> tuple[int, int]:
+        """Drop the products longest unused until at most ``max_bytes`` remain.
+
+        Returns:
+            how many products and how many bytes were dropped.
+        """
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes is {max_bytes}; it can't be negative")
+        total, dropped, freed = self.size_bytes(), 0, 0
+        rows = self._do("select digest, bytes from products order by used").fetchall()
+        for name, size in rows:
+            if total <= max_bytes:
+                break
+            if name in keep or size == 0:
+                continue
+            self._forget(name)
+            total, dropped, freed = total - size, dropped + 1, freed + size
+        return dropped, freed
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    seal = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            seal.update(chunk)
+    return seal.hexdigest()
+
+
+def _as_kept(path: Path, size: int, mtime_ns: int, sealed: str) -> bool:
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    if state.st_size != size:
+        return False
+    # A changed time means touched, copied or edited: only the content can tell.
+    return state.st_mtime_ns == mtime_ns or hash_file(path) == sealed
+
+
+def _unusable(root: Path, error: OSError) -> WorkspaceError:
+    if isinstance(error, WorkspaceError):
+        return error
+    if error.errno == errno.ENOSPC:
+        return WorkspaceError(
+            f"the disk of the workspace {root} is full",
+            "free some space (navigator-lab trim), or use another workspace",
+        )
+    return WorkspaceError(
+        f"the workspace {root} can't be written: {error.strerror or error}",
+        "check its permissions, or name another folder as workspace",
+    )
