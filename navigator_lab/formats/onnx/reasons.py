@@ -1,0 +1,67 @@
+"""What the errors of ONNX tools mean, and what helps. Text in, text out: no tool is imported."""
+
+from __future__ import annotations
+
+import re
+
+# In order: the first pattern that is found in the error's text wins.
+KNOWN: tuple[tuple[str, str], ...] = (
+    (
+        r"data-dependent|DataDependent|GuardOnDataDependent|UserError.*(cond|dynamic control flow)",
+        "forward branches on the values of its inputs: use torch.cond or torch.where there, or "
+        "stay with torch:*@eager, or script it (format torchscript-script)",
+    ),
+    (
+        r"marked .* as dynamic but|Constraints violated|specialized (it )?to",
+        "the model computes with that size as a number, so the axis can't vary: read it from "
+        "x.shape inside forward, or declare the model without that axis",
+    ),
+    (
+        r"Unsupported (opset|ONNX opset)|opset.*(not supported|only guaranteed|unsupported)"
+        r"|No Op registered for|is under development and support for this is limited",
+        "this ONNX Runtime is older than the file's operator set: export with a lower opset "
+        "option, or upgrade onnxruntime",
+    ),
+    (
+        r"Could not find an implementation for|NOT_IMPLEMENTED",
+        "this runtime has no kernel for that operator in that precision on that device: use "
+        "another precision, device or runner (bf16 needs a GPU or OpenVINO)",
+    ),
+    (
+        r"is not a registered function/op|No opset import for domain|Custom op|custom ops",
+        "the graph uses operators that are not standard: the library that defines them is needed",
+    ),
+    (
+        r"No ONNX function found|UnsupportedOperatorError|Missing (decomp|ONNX function)"
+        r"|DispatchError|ConversionError",
+        "the exporter has no translation for that torch operator: try the other exporter "
+        "(option exporter), or replace the operator in the model",
+    ),
+    (
+        r"exceeds? (maximum )?protobuf|2GB|2 ?GiB|larger than 2|EncodeError|Failed to serialize",
+        "a protobuf holds at most 2 GiB: keep the weights as external data beside the file",
+    ),
+    (
+        r"[Ee]xternal data|external_data|ExternalData",
+        "keep the external data file beside the .onnx file, under the name it was saved with",
+    ),
+    (
+        r"(Quantiz|quantiz|calib).*(LSTM|GRU|RNN|Loop|Scan|If)\b|(LSTM|GRU|RNN|Loop|Scan)\b.*quantiz",
+        "recurrent graphs are not quantised well: use int8-dynamic, fp16, or leave it in fp32",
+    ),
+    (
+        r"TorchExportError|torch\.export\.export",
+        "torch.export can't capture this model: try option exporter='torchscript', which traces",
+    ),
+)
+
+
+def explain(error: BaseException) -> str:
+    """The remedy for an error of an exporter, converter or runtime, or ""."""
+    seen: BaseException | None = error
+    texts = []
+    while seen is not None and len(texts) < 8:
+        texts.append(f"{type(seen).__name__}: {seen}")
+        seen = seen.__cause__ or seen.__context__
+    text = "\n".join(texts)
+    return next((remedy for pattern, remedy in KNOWN if re.search(pattern, text)), "")
