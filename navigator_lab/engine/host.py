@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from ..errors import RequestError
 from ..types.plugin import Gpu, Host
@@ -65,7 +65,7 @@ def _gpus() -> tuple[Gpu, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def version_here(distribution: str) -> str | None:
     """The version of a distribution in this interpreter; None if it isn't installed."""
     try:
@@ -74,7 +74,7 @@ def version_here(distribution: str) -> str | None:
         return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def versions_of(python: str) -> dict[str, str]:
     """All distributions of another interpreter, asked of it once a process.
 

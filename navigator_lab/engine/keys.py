@@ -9,7 +9,7 @@ import inspect
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def facts(
         "action": step.action,
         "about": None if step.about is None else str(step.about),
         "options": encode(step.options),
+        "run_options": encode(step.run_options),
         "inputs": dict(inputs),
         "code": {a.name: code_of(a.fn) for a in actions},
         "packages": packages,
@@ -57,7 +58,7 @@ def key(known: Mapping[str, Any]) -> str:
     return digest(known)
 
 
-@lru_cache(maxsize=None)
+@cache
 def code_of(fn: Callable[..., Any]) -> str:
     """The code that a function rests on: its file and what that imports of the same package.
 
@@ -70,7 +71,7 @@ def code_of(fn: Callable[..., Any]) -> str:
     return seal.hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _closure(name: str) -> dict[str, Path]:
     root = name.partition(".")[0]
     found: dict[str, Path] = {}
@@ -85,7 +86,7 @@ def _closure(name: str) -> dict[str, Path]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file_of(module: str) -> Path | None:
     loaded = sys.modules.get(module)
     if loaded is not None and getattr(loaded, "__file__", None):
@@ -97,12 +98,12 @@ def _file_of(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tree_digest(path: Path) -> str:
     tree = _parsed(path)
     for node in ast.walk(tree):
@@ -114,7 +115,7 @@ def _tree_digest(path: Path) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str, path: Path) -> tuple[str, ...]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found: list[str] = []

@@ -8,6 +8,7 @@ foreground: what reproduces a step under a debugger.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import errno
 import importlib
@@ -46,9 +47,12 @@ def perform(job: dict[str, Any], say: Say, turn: Callable[[], None]) -> Any:
     options = job["options"]
     if action.options is not None:
         options = decode(action.options, options or {})
-    out = Path(job["out"])
+    out, run_options = Path(job["out"]), job.get("run_options")
+    if run_options is not None:
+        runner = catalog.runners[about.runner]
+        run_options = decode(runner.action.options, run_options)
     at = At(
-        out, about, options, catalog.formats, catalog.runners, sys.executable,
+        out, about, options, catalog.formats, catalog.runners, sys.executable, run_options,
         _say=lambda text, share: say({"say": text, "share": share}), _turn=turn,
     )  # fmt: skip
     return action.fn(at, **inputs)
@@ -78,7 +82,7 @@ def failure(error: BaseException, job: dict[str, Any]) -> Failure:
 def _answer(job: dict[str, Any], say: Say, turn: Callable[[], None]) -> dict[str, Any]:
     try:
         return {"done": encode(perform(job, say, turn))}
-    except BaseException as error:  # noqa: BLE001 -- the wall: nothing passes but data
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         return {"failed": encode(failure(error, job))}
@@ -111,10 +115,8 @@ def serve(wire: int) -> None:
         job = inbox.get()
         if names := job.get("import"):  # bring what the next job needs, before it is timed
             for name in names:
-                try:
+                with contextlib.suppress(Exception):  # the job itself will say it better
                     importlib.import_module(name)
-                except Exception:  # noqa: BLE001, S110 -- the job itself will say it better
-                    pass
             send({"imported": True})
             continue
         _redirect(job["log"])

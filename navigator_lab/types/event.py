@@ -21,6 +21,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """A step is under way in a worker."""
+
     step: str
     why: tuple[str, ...]  # which facts changed since last time
     at: float
@@ -28,6 +30,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
+    """How far a step is."""
+
     step: str
     text: str
     share: float | None = None  # of the step, 0 to 1
@@ -36,6 +40,8 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
+    """A step is settled: run, recalled from the store, skipped or cancelled."""
+
     step: str
     outcome: Outcome
     at: float

@@ -50,6 +50,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Done:
+    """There is a product: made now, or ``cached`` from the store."""
+
     product: Product
     seconds: float  # of the run that made it, which may have been another day's
     cached: bool = False
@@ -58,6 +60,8 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """The action gave no answer."""
+
     failure: Failure
     seconds: float = 0.0
     recalled: bool = False  # failed last time with the same facts; not tried again
@@ -69,12 +73,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
+    """It was not tried, and why."""
+
     reason: str
     remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
+    """It was stopped, or not begun, because the user said so."""
+
     reason: str = "cancelled by the user"
     remedy: str = "run it again: finished steps are kept"
 

@@ -34,6 +34,8 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
+    """One NVIDIA device, as its driver names it."""
+
     index: int
     name: str
     memory_bytes: int
@@ -196,6 +198,7 @@ class At:
     formats: Mapping[str, Format]
     runners: Mapping[str, Runner]
     python: str = ""
+    run_options: Any = None  # of the runner, as the step has them
     _say: Callable[[str, float | None], None] = lambda text, share: None
     _turn: Callable[[], None] = lambda: None
 
@@ -222,8 +225,13 @@ class At:
         threads: int | None = None,
     ) -> Iterator[Running]:
         """The target's runner, with ``model`` opened in it."""
+        opened = self.runners[target.runner].action
+        if options is None:
+            options = self.run_options
+        if opened.options is not None:
+            options = options_of(opened.options, options)
         opening = Opening(target, signature, options, reference, threads)
-        with self.runners[target.runner].action.fn(model, opening) as running:
+        with opened.fn(model, opening) as running:
             yield Plain(running) if not hasattr(running, "run") else running
 
 

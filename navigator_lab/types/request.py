@@ -42,7 +42,6 @@ class Request:
     load: Load = Load()
     options: tuple[tuple[str, object], ...] = ()
     batch: int = 4  # the larger batch that answers are compared at
-    only_passed: bool = False  # profile only what the default tolerance lets pass
 
     def __str__(self) -> str:
         said = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .signature import Signature
+from .signature import BATCH, Signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,10 +96,7 @@ def cases(samples: Sequence[Arrays], signature: Signature, batch: int = 4) -> li
     made = [Case((i,)) for i in range(len(samples))]
     if not signature.batched:
         return made
-    try:
-        batch = min(batch, signature.axis("batch").max)
-    except KeyError:
-        pass
+    batch = min([batch, *(axis.max for axis in signature.axes if axis.name == BATCH)])
     if batch < 2:
         return made
     for group in groups(samples, signature):

@@ -36,7 +36,8 @@ class Gate:
 class Step:
     """``inputs`` enter the key by content; ``gates`` are order and permission and never do.
 
-    ``uses`` names the plug-ins it rests on (its runner): their code and packages are its own.
+    ``uses`` names the runners it rests on: their code and packages are its own, and
+    ``run_options`` (of the runner's options class, or None) is how they are opened.
     ``label`` is its address for people and for "last time".
     """
 
@@ -45,6 +46,7 @@ class Step:
     options: Any = None
     inputs: tuple[tuple[str, Step | Given], ...] = ()
     uses: tuple[str, ...] = ()
+    run_options: Any = None
     gates: tuple[Gate, ...] = field(default=(), compare=False)
     label: str = field(default="", compare=False)
     _hash: int = field(default=0, init=False, compare=False, repr=False)
@@ -54,7 +56,9 @@ class Step:
         object.__setattr__(
             self,
             "_hash",
-            hash((self.action, self.about, self.options, self.inputs, self.uses)),
+            hash(
+                (self.action, self.about, self.options, self.inputs, self.uses, self.run_options)
+            ),
         )
 
     def __hash__(self) -> int:
