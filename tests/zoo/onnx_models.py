@@ -86,7 +86,7 @@ def weights(rows, columns, seed=0):
 
 
 @add(
-    lambda: [{"float_input": np.float32([[5, 3], [7, 3], [9, -9 * i]])} for i in range(3)],
+    lambda: [{"float_input": np.float32([[5, 3], [7, 3], [9, 9 - 9 * i]])} for i in range(3)],
     refused="probabilities",
 )
 def iris_zipmap():
