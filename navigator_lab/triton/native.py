@@ -1,0 +1,217 @@
+"""Which Triton backend serves a target as it lies, and what it must be told to compute the same.
+
+The rules are those of the backends' own loaders (pytorch, onnxruntime, openvino), read from their
+sources; what they would refuse is found here first, and the Python backend takes over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import PackageError
+from ..types.outcome import Product
+from ..types.plugin import Format
+from ..types.signature import Signature, TensorSpec
+from ..types.target import Precision, Target
+from .artefact import Port, Ports, ports
+
+DEFAULT_FILES = {
+    "onnxruntime": "model.onnx",
+    "openvino": "model.xml",
+    "pytorch": "model.pt",
+    "python": "model.py",
+    "tensorrt": "model.plan",
+    "tensorflow": "model.savedmodel",
+}
+PLATFORMS = {
+    "onnxruntime": "onnxruntime_onnx",
+    "pytorch": "pytorch_libtorch",
+    "tensorrt": "tensorrt_plan",
+    "tensorflow": "tensorflow_savedmodel",
+}
+_NO_SCALARS = ("pytorch", "openvino")
+_FLOATS_OF_TORCH = ("float16", "float32", "float64")
+_INTS_OF_TORCH = ("bool", "uint8", "int8", "int16", "int32", "int64")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a target is served. ``refused`` says why Triton's own backend can't."""
+
+    backend: str
+    filename: str = ""  # only where the backend wouldn't look for it by itself
+    ports: Ports | None = None  # what the file says of itself
+    names: dict[str, str] = field(default_factory=dict)  # the signature's name -> the server's
+    refused: str = ""
+    no_batching: str = ""  # why the backend had better not gather requests
+    notes: tuple[str, ...] = ()
+
+
+def fit(target: Target, format: Format, model: Product, signature: Signature) -> Fit:
+    """The backend for a target: its format's, or ``python`` with the reason."""
+    if format.triton is None:
+        return Fit("python")
+    backend, filename = format.triton.backend, format.triton.filename
+    scalar = [s.name for s in (*signature.inputs, *signature.outputs) if s.shape == ()]
+    if scalar and backend in _NO_SCALARS:
+        return _refused(backend, f"it takes no tensors without axes ({', '.join(scalar)})")
+    shown = filename if filename != DEFAULT_FILES.get(backend) else ""
+    if backend not in ("onnxruntime", "openvino", "pytorch"):
+        return Fit(backend, shown)
+    found = ports(backend, model.path / format.filename)
+    if backend == "pytorch":
+        return _pytorch(found, signature, shown)
+    missing = _missing(found, signature)
+    if missing:
+        raise PackageError(
+            f"{format.filename} has no {missing}; it has "
+            + ", ".join(p.name for p in (*found.inputs, *found.outputs)),
+            "the file is not the one that the signature was found on: build it again",
+        )
+    if backend == "openvino":
+        return _openvino(target, found, shown)
+    fixed = _fixed_batch(found, signature)
+    return Fit(backend, shown, found, no_batching=fixed)
+
+
+def _refused(backend: str, reason: str) -> Fit:
+    return Fit("python", refused=f"Triton's {backend} backend can't serve this model: {reason}")
+
+
+def _missing(found: Ports, signature: Signature) -> str:
+    for kind, have, want in (
+        ("input", found.inputs, signature.inputs),
+        ("output", found.outputs, signature.outputs),
+    ):
+        names = {port.name for port in have}
+        for spec in want:
+            if spec.name not in names:
+                return f"{kind} {spec.name!r}"
+    return ""
+
+
+def _fixed_batch(found: Ports, signature: Signature) -> str:
+    """ONNX Runtime's backend batches only what has a free first axis everywhere."""
+    if not (signature.batched and signature.batch_first):
+        return ""
+    for port in (*found.inputs, *found.outputs):
+        if port.dims is not None and (not port.dims or port.dims[0] != -1):
+            return (
+                f"max_batch_size is 0, as the file says that the first axis of {port.name!r} is "
+                f"{port.dims[0] if port.dims else 'absent'}, and Triton batches free axes only"
+            )
+    return ""
+
+
+def _openvino(target: Target, found: Ports, filename: str) -> Fit:
+    notes = []
+    if target.precision in (Precision.FP32, Precision.INT8):
+        notes.append(
+            "measured with inference precision f32, which Triton's openvino backend has no "
+            "parameter for: a server whose CPU can compute in bf16 does so; serve it with "
+            "backend='python' where that matters"
+        )
+    batching = (
+        "max_batch_size is 0: with batching on, Triton's openvino backend fixes the model at the "
+        "largest batch and pads every smaller one; so requests carry their own batch, and are "
+        "computed at that size, as measured"
+    )
+    return Fit("openvino", filename, found, no_batching=batching, notes=tuple(notes))
+
+
+def _pytorch(found: Ports, signature: Signature, filename: str) -> Fit:
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.dtype not in _FLOATS_OF_TORCH + _INTS_OF_TORCH:
+            return _refused("pytorch", f"it has no {spec.dtype} ({spec.name})")
+    if len(found.inputs) != len(signature.inputs):
+        return _refused(
+            "pytorch",
+            f"forward takes {len(found.inputs)} arguments ({_names(found.inputs)}), and it gives "
+            f"it exactly the {len(signature.inputs)} inputs",
+        )
+    inputs = [spec.name for spec in signature.inputs]
+    outputs = [spec.name for spec in signature.outputs]
+    names = {}
+    if _torch_order(inputs, [port.name for port in found.inputs]) != list(range(len(inputs))):
+        names |= {name: f"{_stem(name)}__{i}" for i, name in enumerate(inputs)}
+    if _torch_order(outputs, None) != list(range(len(outputs))):
+        names |= {name: f"{_stem(name)}__{i}" for i, name in enumerate(outputs)}
+    notes = [
+        f"{name!r} is served as {new!r}: Triton's pytorch backend would have taken its name for "
+        "another position"
+        for name, new in names.items()
+    ]
+    return Fit("pytorch", filename, found, names, notes=tuple(notes))
+
+
+def _torch_order(names: list[str], arguments: list[str] | None) -> list[int]:
+    """The position that libtorch's backend gives each name.
+
+    Names of ``forward``'s arguments go by them (inputs only); else, if all of them look like
+    ``<name>__<index>``, by the index; else in the order of the configuration.
+    """
+    if arguments is not None and all(name in arguments for name in names):
+        return [arguments.index(name) for name in names]
+    indices = []
+    for name in names:
+        _, mark, index = name.partition("__")
+        if not mark or (index and not index.isdigit()):
+            return list(range(len(names)))
+        indices.append(int(index or 0))
+    return indices
+
+
+def _stem(name: str) -> str:
+    return name.partition("__")[0] or "tensor"
+
+
+def _names(found: tuple[Port, ...]) -> str:
+    return ", ".join(port.name for port in found) or "none"
+
+
+def files(format: Format, model: Product, names: list[str]) -> dict[str, Path]:
+    """The files of a version folder: all of the product's, the model's under Triton's name."""
+    assert format.triton is not None
+    here, there = format.filename, format.triton.filename
+    made = {}
+    for name in names:
+        placed = there if name == here else name
+        if format.triton.backend == "openvino" and Path(name).stem == Path(here).stem:
+            placed = Path(there).stem + Path(name).suffix  # the weights go by the model's name
+        made[placed] = model.path / name
+    if there not in made:
+        raise PackageError(
+            f"the product holds no {here}; it holds {', '.join(names) or 'nothing'}",
+            "build it again",
+        )
+    return made
+
+
+def tune(config: Any, target: Target, found: Fit, notes: list[str]) -> None:
+    """What the backend must be told so that it computes what was measured."""
+    if found.backend == "openvino":
+        if target.precision == Precision.BF16:
+            config.parameters["HINT_BF16"].string_value = "YES"
+        config.parameters["PERFORMANCE_HINT"].string_value = "LATENCY"
+        if config.max_batch_size > 0:
+            config.parameters["ENABLE_BATCH_PADDING"].string_value = "YES"
+            notes.append(
+                "Triton's openvino backend computes every request at batch "
+                f"{config.max_batch_size}, padded: batches that were measured smaller are slower"
+            )
+    elif found.backend == "onnxruntime" and target.device.kind == "cuda":
+        accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+        accelerator.name = "cuda"
+        accelerator.parameters["use_tf32"] = "1" if target.precision == Precision.TF32 else "0"
+    elif found.backend == "pytorch" and target.device.kind == "cuda":
+        notes.append(
+            "whether TF32 is used is the server's default: Triton's pytorch backend has no "
+            "parameter for it"
+        )
+
+
+def served_name(spec: TensorSpec, found: Fit) -> str:
+    """The name under which a tensor of the signature is served."""
+    return found.names.get(spec.name, spec.name)
