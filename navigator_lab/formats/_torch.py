@@ -1,0 +1,330 @@
+"""What every format that comes from PyTorch shares: loading, the flat wrapper, tensors, words for errors.
+
+It declares no format and no edge. Built artefacts take flat positional inputs in the signature's
+order and give a flat tuple; only the source (and what is scripted from it) keeps its own call.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from navigator_lab.types import samples as sampling
+from navigator_lab.types.plugin import Host, Precision, Unavailable
+from navigator_lab.types.pytree import flatten, unflatten
+from navigator_lab.types.signature import BATCH, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    Arrays = dict[str, np.ndarray]
+
+LOW = {Precision.FP16: "float16", Precision.BF16: "bfloat16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Value of what is built from a torch module.
+
+    ``flat``: it takes the signature's inputs positionally and gives a flat tuple; else it is called
+    as the source is. ``notes`` is what the exporter warned about.
+    """
+
+    flat: bool = True
+    notes: tuple[str, ...] = ()
+
+
+class CannotBuild(RuntimeError):
+    """The exporter, or what it made, refused the model; the first line says why."""
+
+
+def is_flat(value: Any) -> bool:
+    """Does an artefact with this value take flat inputs? A source has no such value: it doesn't."""
+    return isinstance(value, dict) and value.get("is") == "Exported" and bool(value.get("flat"))
+
+
+def load(path: Path) -> torch.nn.Module:
+    """The module in a ``model.pt``, on the CPU, in evaluation mode; its weights stay on disk until used."""
+    import torch
+
+    module = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+    if not isinstance(module, torch.nn.Module):
+        raise CannotBuild(f"{path.name} holds a {type(module).__name__}, not a torch.nn.Module")
+    return module.eval()
+
+
+def is_leaf(value: Any) -> bool:
+    """What counts as one output: a tensor or a number."""
+    import torch
+
+    return isinstance(value, torch.Tensor | bool | int | float | complex)
+
+
+def leaves(outputs: Any) -> list[torch.Tensor]:
+    """The tensors of an answer, in order; numbers become rank-0 tensors."""
+    import torch
+
+    return [
+        leaf if isinstance(leaf, torch.Tensor) else torch.tensor(leaf)
+        for _, leaf in flatten(outputs, is_leaf)
+    ]
+
+
+def flat(module: torch.nn.Module, signature: Signature) -> torch.nn.Module:
+    """``module`` behind positional tensors in the signature's order, giving a flat tuple of tensors."""
+    import inspect
+
+    import torch
+
+    names = [spec.name for spec in signature.inputs]
+    call = signature.call
+
+    class Flat(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            args, kwargs = unflatten(call, dict(zip(names, tensors, strict=True)))
+            return tuple(leaves(self.module(*args, **kwargs)))
+
+    # Exporters name an artefact's inputs after the parameters of forward.
+    said = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for name in identifiers(names):
+        said.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD))
+    Flat.forward.__signature__ = inspect.Signature(said)  # type: ignore[attr-defined]
+    return Flat().eval()
+
+
+def identifiers(names: list[str]) -> list[str]:
+    """Input names as names of Python parameters, all different."""
+    import keyword
+
+    made: list[str] = []
+    for name in names:
+        safe = "".join(c if c.isalnum() and c.isascii() else "_" for c in name)
+        if not safe or safe[0].isdigit() or keyword.iskeyword(safe) or safe in ("self", "forward"):
+            safe = f"input_{safe}"
+        while safe in made:
+            safe += "_"
+        made.append(safe)
+    return made
+
+
+def tensor_of(array: np.ndarray) -> torch.Tensor:
+    """A tensor of its own memory: a model that writes into its input must not change the feeds."""
+    import numpy as np
+    import torch
+
+    array = np.asarray(array)
+    if array.dtype.name == "bfloat16":  # numpy has it only by extension, torch can't read it
+        return torch.from_numpy(np.array(array).view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def array_of(tensor: torch.Tensor) -> np.ndarray:
+    """A numpy array of its own memory: the model may write into its output again."""
+    import ml_dtypes
+    import numpy as np
+    import torch
+
+    tensor = tensor.detach()
+    here = (tensor.cpu() if tensor.device.type != "cpu" else tensor.clone()).resolve_conj()
+    here = here.resolve_neg()
+    if here.dtype == torch.bfloat16:
+        return here.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return np.asarray(here.numpy())
+
+
+def tensors_of(feeds: Arrays, signature: Signature, device: Any = "cpu") -> list[torch.Tensor]:
+    """Feeds in the signature's order, on the device."""
+    missing = [spec.name for spec in signature.inputs if spec.name not in feeds]
+    if missing:
+        raise ValueError(f"the feeds lack the inputs {missing}; they have {sorted(feeds)}")
+    return [tensor_of(feeds[spec.name]).to(device) for spec in signature.inputs]
+
+
+def trials(samples: list[Arrays], signature: Signature) -> list[tuple[str, Arrays]]:
+    """Feeds that differ in every axis that varies: the first is what to export with.
+
+    An exporter takes a size of one for a constant, so the first has a batch of two or more, and
+    the sample whose varying axes are largest. The others have a batch of one and one more.
+    """
+
+    def spread(index: int) -> int:
+        sizes = [1]
+        for spec in signature.inputs:
+            shape = samples[index][spec.name].shape
+            sizes += [
+                shape[i] for i, s in enumerate(spec.shape) if isinstance(s, str) and s != BATCH
+            ]
+        return min(sizes[1:] or sizes)
+
+    order = sorted(range(len(samples)), key=spread, reverse=True)
+    if not signature.batched:
+        return [(f"sample {i}", dict(samples[i])) for i in dict.fromkeys([*order[:1], order[-1]])]
+    low, high = _range(signature)
+    batches = [b for b in dict.fromkeys((2, 1, 3)) if low <= b <= high] or [low]
+    best = samples[order[0]]
+    made = [(f"batch {b}", sampling.together([best] * b, signature)) for b in batches]
+    if order[-1] != order[0]:
+        b = batches[0]
+        other = sampling.together([samples[order[-1]]] * b, signature)
+        made.append((f"sample {order[-1]} at batch {b}", other))
+    return made
+
+
+def _range(signature: Signature) -> tuple[int, int]:
+    try:
+        axis = signature.axis(BATCH)
+    except KeyError:
+        return 1, 8
+    return axis.min, axis.max
+
+
+def prove(
+    what: str,
+    run: Callable[..., Any],
+    tried: list[tuple[str, Arrays]],
+    signature: Signature,
+    device: str = "cpu",
+) -> None:
+    """Run a built artefact on every trial; what fits only the shape that it was built with is no good.
+
+    Raises:
+        CannotBuild: it refused one; the size is named.
+    """
+    import torch
+
+    for name, feeds in tried:
+        try:
+            with torch.inference_mode():
+                run(*tensors_of(feeds, signature, device))
+        except Exception as error:  # foreign code: any class may come
+            first = tried[0][0]
+            which = f"was built at {first} but refuses {name}" if name != first else "does not run"
+            raise CannotBuild(f"{what} {which}: {said(error)}") from error
+
+
+@contextmanager
+def quiet_build() -> Iterator[list[str]]:
+    """Build without gradients and without fused attention paths that hold shapes; gives the warnings heard."""
+    import torch
+
+    heard: list[str] = []
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("default")
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield heard
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+            for one in caught:
+                # That a whole exporter is on its way out is known to us and says nothing of a model.
+                if not issubclass(one.category, DeprecationWarning | FutureWarning):
+                    text = said(one.message)
+                    if text not in heard:
+                        heard.append(text)
+
+
+def said(error: Any, length: int = 300) -> str:
+    """The first lines that mean something of a long message, on one line."""
+    text = str(error)
+    # The interpreter of TorchScript puts what happened last, below the code it happened in.
+    if "TorchScript interpreter" in text:
+        text = text.rstrip().rsplit("\n", 1)[-1].removeprefix("RuntimeError: ")
+    for tail in ("For more information", "consider using data-dependent friendly"):
+        text = text.split(tail, 1)[0]
+    lines = [line.strip() for line in text.splitlines()]
+    useful = [
+        line
+        for line in lines
+        if line
+        and not line.startswith(("Traceback", "File ", "The above", "During handling", "~", "^"))
+    ]
+    text = " ".join(useful) or type(error).__name__
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def compiler(host: Host) -> Unavailable | None:
+    """Inductor writes C++ and needs a compiler for it."""
+    if shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++"):
+        return None
+    return Unavailable(
+        "there is no C++ compiler on PATH, which torch's inductor needs",
+        "install g++ (Debian: apt-get install g++) or set CXX",
+    )
+
+
+_REMEDIES = (
+    (
+        ("data-dependent", "Could not guard", "GuardOnDataDependent", "Data dependent", "DynamicControlFlow"),
+        "the forward branches on values of its data: write the branch with torch.where or torch.cond, "
+        "or use torchscript-script, eager or compile, which follow it",
+    ),
+    (
+        ("Constraints violated", "ConstraintViolation", "specialized", "dynamic_shapes"),
+        "give the axis a smaller range, make it a fixed one, or write the forward without reading "
+        "the size as a number",
+    ),
+    (
+        ("CUDA out of memory", "CUDA error: out of memory"),
+        "use a smaller batch or precision, or free the GPU of other processes",
+    ),
+    (
+        ("InvalidCxxCompiler", "No working C++ compiler", "g++: not found"),
+        "install g++ (Debian: apt-get install g++) or set CXX",
+    ),
+    (
+        ("Python.h: No such file",),
+        "install the headers of this Python (Debian: apt-get install python3-dev)",
+    ),
+    (
+        ("same dtype", "scalar type", "expected scalar type", "should be the same", "must have the same dtype", "Input type", "type of input"),
+        "a tensor in the forward has a precision of its own: make it with dtype=x.dtype, or "
+        "register_buffer it so that it is converted with the module; option how='autocast' casts op by op",
+    ),
+    (
+        ("not implemented for 'Half'", "not implemented for 'BFloat16'", "not implemented for Half"),
+        "this operator has no kernel in that precision on this device; use fp32 or another device",
+    ),
+    (
+        ("Expected all tensors to be on the same device", "on the same device"),
+        "a tensor is made on, or a trace holds, one fixed device: make it with device=x.device; for a "
+        "trace set the edge's option device to where it will run",
+    ),
+    (
+        ("capturing", "StreamCapture", "captur"),
+        "the forward waits for the GPU or copies to the host (.item(), .cpu(), a branch on data), which "
+        "a CUDA graph can't hold; use the eager or compile runner",
+    ),
+    (
+        ("is not scriptable", "Compiled functions can't", "Unknown type", "aren't supported", "NotSupported", "not supported in TorchScript", "Could not infer type", "could not be resolved", "is not a TorchScript", "Unknown builtin", "Python type cannot be used", "Can't get source", "could not get source code"),
+        "TorchScript can't compile this Python: annotate the types, simplify the line, or use "
+        "torchscript (traced) or torch-export",
+    ),
+    (
+        ("recompile_limit", "FailOnRecompileLimit"),
+        "too many different shapes were compiled: set the option dynamic to True",
+    ),
+)  # fmt: skip
+
+
+def explain(error: BaseException) -> str:
+    """The remedy for torch's own errors, as far as we know them."""
+    seen: BaseException | None = error
+    while seen is not None:
+        text = f"{type(seen).__name__}: {seen}"
+        for signs, remedy in _REMEDIES:
+            if any(sign in text for sign in signs):
+                return remedy
+        seen = seen.__cause__ or seen.__context__
+    return ""

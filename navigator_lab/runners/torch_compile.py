@@ -1,0 +1,127 @@
+"""torch.compile: the module's Python stays, inductor's kernels run under it.
+
+`compile-graphs` is the mode that also records CUDA graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from navigator_lab.formats._torch import compiler, explain
+from navigator_lab.formats.torch_module import FORMAT
+from navigator_lab.types.plugin import Opening, option, runner
+
+from ._torch import PRECISIONS, Session, refuses, session
+from .torch_eager import on
+
+if TYPE_CHECKING:
+    import torch
+
+    from navigator_lab.types.outcome import Product
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """How a module is compiled."""
+
+    mode: str = option(
+        "default",
+        "how long inductor searches: max-autotune times kernels on the device",
+        choices=("default", "max-autotune-no-cudagraphs"),
+    )
+    dynamic: bool | None = option(
+        None,
+        "None: dynamic from the second shape on; True: from the first; False: one code a shape",
+    )
+    fullgraph: bool = option(False, "fail if a part of the forward must stay in Python")
+    channels_last: bool = option(False, "weights and 4-D inputs in channels-last memory format")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOptions:
+    """How a module is compiled and recorded."""
+
+    mode: str = option(
+        "reduce-overhead",
+        "reduce-overhead records what inductor gives; max-autotune searches longer before",
+        choices=("reduce-overhead", "max-autotune"),
+    )
+    dynamic: bool | None = option(
+        None,
+        "None: dynamic from the second shape on; True: from the first; False: one code a shape",
+    )
+    fullgraph: bool = option(False, "fail if a part of the forward must stay in Python")
+    channels_last: bool = option(False, "weights and 4-D inputs in channels-last memory format")
+
+
+@runner(
+    "compile",
+    FORMAT.name,
+    devices=("cpu", "cuda"),
+    precisions=PRECISIONS,
+    refuses=refuses,
+    family="PyTorch",
+    needs=("torch",),
+    options=CompileOptions,
+    timeout_s=1800,
+    check=compiler,
+    explain=explain,
+)
+@contextmanager
+def compile(model: Product, opening: Opening) -> Iterator[Session]:
+    """torch.compile with inductor."""
+    with _opened(model, opening, opening.options or CompileOptions()) as running:
+        yield running
+
+
+@runner(
+    "compile-graphs",
+    FORMAT.name,
+    devices=("cuda",),
+    precisions=PRECISIONS,
+    refuses=refuses,
+    family="PyTorch",
+    needs=("torch",),
+    options=GraphOptions,
+    fresh=True,  # its pools of device memory are given back only with the process
+    timeout_s=1800,
+    check=compiler,
+    explain=explain,
+)
+@contextmanager
+def compile_graphs(model: Product, opening: Opening) -> Iterator[Session]:
+    """torch.compile with inductor and CUDA graphs."""
+    with _opened(model, opening, opening.options or GraphOptions()) as running:
+        yield running
+
+
+@contextmanager
+def _opened(
+    model: Product, opening: Opening, options: CompileOptions | GraphOptions
+) -> Iterator[Session]:
+    import torch
+    import torch._dynamo.config
+
+    def load(device: torch.device) -> Any:
+        module = on(device, model, options.channels_last)
+        made = torch.compile(
+            module, mode=options.mode, dynamic=options.dynamic, fullgraph=options.fullgraph
+        )
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            torch.compiler.cudagraph_mark_step_begin()
+            return made(*args, **kwargs)
+
+        return call if isinstance(options, GraphOptions) else made
+
+    torch.compiler.reset()
+    # Else dynamo runs the module eagerly after too many shapes, and what is timed is not compiled.
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        try:
+            with session(opening, load, channels_last=options.channels_last) as running:
+                yield running
+        finally:
+            torch.compiler.reset()
