@@ -17,21 +17,30 @@ class Tolerance:
 
     ``spread`` adds a share of the reference output's standard deviation to the right side, so that
     one default serves outputs of any unit. ``sqnr_db`` is the least signal-to-noise ratio, in dB,
-    that the part of the output that depends on the input must keep (0: not asked).
+    that the part of the output that depends on the input must keep (0: not asked). ``bias`` is the
+    largest mean error, as a share of that standard deviation (0: not asked): a shift of the whole
+    output is wrong long before the worst element alone would be.
     """
 
     relative: float = 0.0
     absolute: float = 0.0
     spread: float = 0.0
     sqnr_db: float = 0.0
+    bias: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Value of ``infer``. File ``outputs.npz``: keys ``"{case index}/{output name}"``."""
+    """Value of ``infer``. File ``outputs.npz``: keys ``"{case index}/{output name}"``.
+
+    Types that numpy lacks (bfloat16) lie in the file as float32; ``dtypes`` keeps their names.
+    """
 
     cases: tuple[Case, ...]
     names: tuple[str, ...]
+    dtypes: dict[str, str] = field(default_factory=dict)
+    stateful: bool = False  # the first case, run again at the end, gave another answer
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,12 @@ class Worst:
 class OutputAccuracy:
     """One output of a candidate beside the reference's.
 
-    ``hull`` are the vertices ``(|ref|, |Δ|)`` of the upper convex hull of all elements: from it
-    any tolerance is judged exactly. ``histogram`` counts elements by ``(log10|Δ|, log10|ref|)``
-    in bins of ``edges``; exact zeros and what lies below the first edge are in the first bin.
+    ``hull`` are the vertices ``(|ref|, |Δ|)`` of the rising part of the upper convex hull of all
+    elements (the rest is never the worst under any tolerance): from it any tolerance is judged
+    exactly; ``hull_at`` says of each vertex ``(case, sample, *index)``. ``histogram[i][j]`` counts
+    elements by ``log10|Δ|`` (i) and ``log10|ref|`` (j) in bins of ``edges``; exact zeros and what
+    lies below the first edge are in the first bin, what lies above the last edge in the last.
+    Elements that are NaN or the same infinity in both are equal and enter no other number.
     """
 
     name: str
@@ -64,13 +76,16 @@ class OutputAccuracy:
     absolute: Worst | None = None
     relative: Worst | None = None
     hull: tuple[tuple[float, float], ...] = ()
+    hull_at: tuple[tuple[int, ...], ...] = ()
     histogram: tuple[tuple[int, ...], ...] = ()
     edges: tuple[float, ...] = ()
     reference_std: float = 0.0
+    bias: float = 0.0  # mean of the candidate minus the reference
     cosine: float = 1.0
     sqnr_db: float | None = None  # of the part that depends on the input; None: nothing moves
     top1_agreement: float | None = None  # where the output looks like logits
     moved: bool = True  # the samples move this output
+    moved_share: float | None = None  # rms of the part that depends on the input ÷ rms of it all
     discrete: bool = False  # integers and bools: compared exactly
 
 
@@ -103,7 +118,11 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class BatchTiming:
-    """One target at one batch size. File ``latency_ns.npz`` holds the raw samples by ``str(batch)``."""
+    """One target at one batch size.
+
+    File ``latency_ns.npz`` holds the raw samples: ``"8"`` end to end (put + run + get), ``"8.put"``
+    and ``"8.get"`` the transfers within, ``"8.rounds"`` how many calls each round had.
+    """
 
     batch: int
     calls: int
@@ -132,6 +151,17 @@ class Timing:
     largest_batch: int | None = None
     best_batch: int | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimit:
+    """Value of ``find_batch``. ``tried`` holds (batch, samples a second), in order of size."""
+
+    largest: int  # that ran
+    best: int  # the largest that still gained throughput
+    tried: tuple[tuple[int, float], ...] = ()
+    refused: int | None = None  # the smallest that didn't run
+    reason: str = ""  # why the search ended where it did
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,110 @@
+"""How much memory a target takes at most, on the host and on its device, above what was before it.
+
+No stage of its own. What can't be measured on a machine is 0, never a guess.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from ..types.target import Device
+
+_STATUS = Path("/proc/self/status")
+
+
+class Peak:
+    """The peaks since it was made. `look` polls what has no high-water mark of its own.
+
+    The host's is the resident set's high-water mark. A device's is what its driver says is used,
+    which counts every allocator and the runtime's own context: while we hold the device alone,
+    the difference is ours. Pools don't shrink, so polling between rounds of calls sees the peak.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        _reset_high_water()
+        self._host_before = _resident()
+        self._device_before = _device_used(device)
+        self._device_most = self._device_before
+
+    def look(self) -> None:
+        self._device_most = max(self._device_most, _device_used(self._device))
+
+    @property
+    def host_bytes(self) -> int:
+        return max(0, _high_water() - self._host_before)
+
+    @property
+    def device_bytes(self) -> int:
+        self.look()
+        return max(self._device_most - self._device_before, _torch_peak(self._device))
+
+
+def available() -> int:
+    """Host memory that could still be taken, in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _reset_high_water() -> None:
+    # A warm worker's mark may be of an earlier step; where this is not allowed, it stays.
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _resident() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _high_water() -> int:
+    try:
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import resource
+
+    # Kilobytes on Linux, bytes on a Mac.
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _device_used(device: Device) -> int:
+    if device.kind != "cuda":
+        return 0
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        try:
+            handle = _handle(pynvml, device.index or 0)
+            return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+        finally:
+            pynvml.nvmlShutdown()
+    except (pynvml.NVMLError, ValueError):  # no driver, or a slice of a GPU that hides it
+        return 0
+
+
+def _handle(nvml: ModuleType, index: int) -> object:
+    """NVML counts all GPUs; what a process sees as its first may be another."""
+    seen = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    name = seen[index] if any(seen) and index < len(seen) else str(index)
+    if name.isdigit():
+        return nvml.nvmlDeviceGetHandleByIndex(int(name))
+    return nvml.nvmlDeviceGetHandleByUUID(name)
+
+
+def _torch_peak(device: Device) -> int:
+    torch = sys.modules.get("torch")
+    if device.kind != "cuda" or torch is None or not torch.cuda.is_initialized():
+        return 0
+    return int(torch.cuda.max_memory_reserved(device.index or 0))
