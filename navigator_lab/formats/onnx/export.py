@@ -6,10 +6,19 @@ The graph takes the signature's inputs in their order and gives its outputs in t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from navigator_lab.errors import ModelError
-from navigator_lab.types import pytree
+from navigator_lab.formats._torch import (
+    CannotBuild,
+    flat,
+    load,
+    quiet_build,
+    said,
+    tensors_of,
+    trials,
+)
+from navigator_lab.formats.torch_module import FORMAT as TORCH
 from navigator_lab.types import samples as stored
 from navigator_lab.types.outcome import Product
 from navigator_lab.types.plugin import At, edge, option
@@ -17,9 +26,6 @@ from navigator_lab.types.signature import Signature
 
 from . import graph
 from .reasons import explain
-
-if TYPE_CHECKING:
-    import numpy as np
 
 NEEDS = ("torch", "onnx", "onnxscript")
 
@@ -37,27 +43,6 @@ class ExportOptions:
     optimize: bool = option(True, "let the dynamo exporter fold constants and merge nodes")
 
 
-def example(signature: Signature, samples: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The feeds to export with: a batch of two where there is one, and the largest free axes.
-
-    An exporter takes a size of one for a constant, so samples with it are the last choice.
-    """
-    sizes = [
-        sum(
-            size
-            for spec in signature.inputs
-            for name, size in zip(spec.shape, one[spec.name].shape, strict=True)
-            if isinstance(name, str) and name != "batch"
-        )
-        for one in samples
-    ]
-    largest = samples[sizes.index(max(sizes))]
-    batched = signature.batched and all(
-        axis.max > 1 for axis in signature.axes if axis.name == "batch"
-    )
-    return stored.together([largest] * (2 if batched else 1), signature)
-
-
 def free_axes(signature: Signature) -> list[dict[int, str]]:
     """Of each input, the axes that vary and can: one that may only be one element is fixed."""
     fixed = {axis.name for axis in signature.axes if axis.max == axis.min}
@@ -70,32 +55,14 @@ def free_axes(signature: Signature) -> list[dict[int, str]]:
 @edge("torch", "onnx", "fp32", needs=NEEDS, options=ExportOptions, timeout_s=1800, explain=explain)
 def from_torch(at: At, model: Product, samples: Product) -> graph.Graph:
     """Export the torch model as an ONNX graph."""
-    import torch
-
     signature = samples.read(Signature)
-    flat = _flat(torch.load(model.path / "model.pt", weights_only=False, mmap=True), signature)
-    feeds = example(signature, stored.read(samples.path))
-    args = tuple(torch.from_numpy(feeds[spec.name]) for spec in signature.inputs)
-    return export(at, flat, args, signature)
+    module = flat(load(model.path / TORCH.filename), signature)
+    return export(at, module, _example(samples, signature), signature)
 
 
-def _flat(module: Any, signature: Signature) -> Any:
-    """``module`` with flat positional inputs and a flat tuple of outputs."""
-    import torch
-
-    names = [spec.name for spec in signature.inputs]
-
-    class Flat(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = module
-
-        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            args, kwargs = pytree.unflatten(signature.call, dict(zip(names, tensors, strict=True)))
-            made = pytree.flatten(self.module(*args, **kwargs), torch.is_tensor)
-            return tuple(leaf for _, leaf in made)
-
-    return Flat().eval()
+def _example(samples: Product, signature: Signature) -> tuple[Any, ...]:
+    feeds = trials(stored.read(samples.path), signature)[0][1]
+    return tuple(tensors_of(feeds, signature))
 
 
 def export(at: At, module: Any, args: tuple[Any, ...], signature: Signature) -> graph.Graph:
@@ -107,48 +74,53 @@ def export(at: At, module: Any, args: tuple[Any, ...], signature: Signature) -> 
     inputs = [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
     free = free_axes(signature)
-    asked: dict[str, Any] = {"opset_version": options.opset or None}
     at.say(f"exporting with {options.exporter}")
-    with torch.no_grad():
-        if options.exporter == "torchscript":
-            torch.onnx.export(
-                module,
-                args,
-                str(path),
-                dynamo=False,
-                input_names=inputs,
-                output_names=outputs,
-                dynamic_axes={n: axes for n, axes in zip(inputs, free, strict=True) if axes},
-                **asked,
-            )
-            made = graph.load(path)
-            path.unlink()
-        else:
-            # DYNAMIC, not a named Dim: it refuses to fix an axis too, and takes what
-            # the model says of its range, where a named one asks the user to spell it.
-            shapes = [dict.fromkeys(axes, torch.export.Dim.DYNAMIC) or None for axes in free]
-            program = torch.onnx.export(
-                module,
-                args,
-                dynamo=True,
-                dynamic_shapes=(tuple(shapes),),
-                input_names=inputs,
-                output_names=outputs,
-                optimize=options.optimize,
-                verbose=False,
-                **asked,
-            )
-            assert program is not None
-            made = _proto(program)
-    return finish(at, made, signature, options.exporter)
+    with quiet_build() as notes:
+        try:
+            if options.exporter == "torchscript":
+                torch.onnx.export(
+                    module,
+                    args,
+                    str(path),
+                    dynamo=False,
+                    opset_version=options.opset or None,
+                    input_names=inputs,
+                    output_names=outputs,
+                    dynamic_axes={n: axes for n, axes in zip(inputs, free, strict=True) if axes},
+                )
+                made = graph.load(path)
+                path.unlink()
+            else:
+                # DYNAMIC, not a named Dim: it refuses to fix an axis too, and takes what the
+                # model says of its range, where a named one asks the user to spell it.
+                dynamic = torch.export.Dim.DYNAMIC
+                program = torch.onnx.export(
+                    module,
+                    args,
+                    dynamo=True,
+                    opset_version=options.opset or None,
+                    dynamic_shapes=tuple(dict.fromkeys(axes, dynamic) or None for axes in free),
+                    input_names=inputs,
+                    output_names=outputs,
+                    optimize=options.optimize,
+                    verbose=False,
+                )
+                assert program is not None
+                made = program.model_proto
+        except Exception as error:  # foreign code: any class may come
+            raise CannotBuild(f"the ONNX exporter refuses the model: {_why(error)}") from error
+    return finish(at, made, signature, options.exporter, tuple(notes))
 
 
-def _proto(program: Any) -> Any:
-    """The exporter's program as a protobuf, also when it is larger than protobuf's limit."""
-    return program.model_proto
+def _why(error: BaseException) -> str:
+    """The error that the exporter wraps: its own text is advice on filing issues with PyTorch."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {said(cause)}"
 
 
-def finish(at: At, made: Any, signature: Signature, exporter: str) -> graph.Graph:
+def finish(
+    at: At, made: Any, signature: Signature, exporter: str, notes: tuple[str, ...] = ()
+) -> graph.Graph:
     """Name what is free, write it, and check that it says what the signature says."""
     found = [o.name for o in made.graph.output]
     if len(found) != len(signature.outputs):
@@ -157,4 +129,4 @@ def finish(at: At, made: Any, signature: Signature, exporter: str) -> graph.Grap
         )
     graph.name_axes(made, signature)
     graph.check(graph.save(made, at.out), signature)
-    return graph.Graph(graph.opset(made), len(made.graph.node), exporter)
+    return graph.Graph(graph.opset(made), len(made.graph.node), exporter, notes=notes)
