@@ -1,0 +1,9 @@
+"""What a user holds: the only room where everything is wired."""
+
+from .explored import Best, Explored, TargetView
+from .job import Job
+from .opening import explore
+from .saving import load
+from .session import Session
+
+__all__ = ["Best", "Explored", "Job", "Session", "TargetView", "explore", "load"]

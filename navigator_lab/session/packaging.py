@@ -1,0 +1,77 @@
+"""The chosen target as an entry of a Triton repository: one more step, then a copy in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..engine.engine import Engine
+from ..errors import PackageError, RequestError, unknown
+from ..stages.package import Package, PackageOptions
+from ..triton.repository import checked_name, checked_version, publish
+from ..types.outcome import Done, Failed
+from ..types.plugin import options_of
+from ..types.run import Run, TargetRun
+from ..types.step import Given, Step
+
+
+def package(
+    engine: Engine, run: Run, target: str, repository: Path, options: Mapping[str, Any]
+) -> Path:
+    """Build the package of a target, and put it into a repository. The folder of the model.
+
+    Raises:
+        PackageError: the target has no model, or the repository refuses it.
+        RequestError: an unknown target or option.
+    """
+    options = dict(options)
+    overwrite = bool(options.pop("overwrite", False))
+    options.setdefault("name", run.name)
+    try:
+        wanted = options_of(PackageOptions, options)
+    except (ValueError, TypeError) as error:
+        raise RequestError(str(error)) from error
+    checked_name(wanted.name)
+    checked_version(wanted.version)
+    one = _target(run, target)
+    inputs = [("model", _model(run, one)), ("samples", Given("samples", run.samples_digest))]
+    timing = one.outcome("profile")
+    if isinstance(timing, Done):
+        inputs.append(("timing", Given("timing", timing.product.digest)))
+    step = Step(
+        "package",
+        one.target,
+        wanted,
+        tuple(inputs),
+        uses=(one.target.runner,),
+        label=f"package {target}",
+    )
+    outcome = engine.run((step,), retry_failed=True)[step]
+    if isinstance(outcome, Failed):
+        raise PackageError(outcome.failure.message, outcome.failure.remedy)
+    if not isinstance(outcome, Done):
+        raise PackageError(outcome.reason, outcome.remedy)
+    made = outcome.product.read(Package)
+    return publish(outcome.product.path / made.name, repository, overwrite=overwrite)
+
+
+def _target(run: Run, target: str) -> TargetRun:
+    for one in run.targets:
+        if str(one.target) == target:
+            return one
+    raise unknown("target of this run", target, [str(t.target) for t in run.targets])
+
+
+def _model(run: Run, one: TargetRun) -> Given:
+    if one.unavailable is not None:
+        raise PackageError(f"{one.target}: {one.unavailable.reason}", one.unavailable.remedy)
+    built = [s for s in one.steps if s.stage in ("export", "convert")]
+    if not built:
+        return Given("model", run.model_digest)
+    outcome = built[-1].outcome
+    if not isinstance(outcome, Done):
+        raise PackageError(
+            f"{one.target} was not built: {outcome.reason}", "lab.run(targets=[…]) builds it"
+        )
+    return Given("model", outcome.product.digest)

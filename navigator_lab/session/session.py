@@ -1,0 +1,336 @@
+"""A live session: a model, its samples, an engine, and everything learnt so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..catalog import Catalog
+from ..engine.engine import Engine, Forecast
+from ..engine.host import version_in
+from ..engine.journal import Journal
+from ..errors import RequestError, WorkspaceError
+from ..plan import Route, Source, routes, wanted
+from ..types.event import Event, Finished, Started
+from ..types.request import Load, Request
+from ..types.run import Run, Settled, TargetRun
+from ..types.step import Step
+from ..views.board import Board
+from ..views.preview import Preview
+from ..views.results import Results
+from ..views.targets import Targets, TargetState
+from . import packaging
+from .explored import Explored, Tolerances
+from .job import Job
+from .saving import save, write_run
+
+Listener = Callable[[Event], None]
+_LOAD = {f.name for f in dataclasses.fields(Load)}
+
+
+class Session(Explored):
+    """Made by `navigator_lab.explore`. See `run` for what it can do."""
+
+    def __init__(
+        self,
+        run: Run,
+        engine: Engine,
+        source: Source,
+        workspace: Path,
+        capture_metric: Callable[[Any], Any],
+    ) -> None:
+        super().__init__(run, workspace)
+        self.engine = engine
+        self.source = source
+        self.workspace = workspace
+        self.board = Board()
+        self.listeners: list[Listener] = []
+        self.job: Job | None = None
+        self.request: Request | None = None
+        self._capture_metric = capture_metric
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(run.created))
+        self.id = f"{stamp}-{run.name}-{uuid.uuid4().hex[:6]}"
+        self._folder = workspace / "runs" / self.id
+        self._journal = Journal(self._folder / "journal.jsonl")
+        self._started: set[str] = set()
+        self._finished: dict[str, Finished] = {}
+        engine.listeners = [self._hear]
+        self._lock = threading.Lock()
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.engine.catalog
+
+    # what there is
+
+    @property
+    def targets(self) -> Targets:
+        """Every target of the catalog, each available, or with the reason and remedy."""
+        found = self.catalog.targets(self.source.variant, self.engine.host, self._versions)
+        return Targets(
+            [
+                TargetState(target, why, tuple(str(v) for _, v in way.edges) if way else ())
+                for target, way, why in found
+            ],
+            dict(self.catalog.broken),
+        )
+
+    def _versions(self, name: str) -> str | None:
+        return version_in(self.engine.environments.get("", _here()), name)
+
+    # running
+
+    def run(self, **wanted: Any) -> Results:
+        """Settle targets, as far as a stage; what is still true is not done again.
+
+        Args:
+            formats, precisions, runners, devices: names; a target must match all that are given.
+            targets: exact targets instead, as ``"onnx:fp16@ort-cpu"``.
+            until: ``"export"``, ``"convert"``, ``"correctness"``, ``"profile"`` (the default) or
+                ``"verify"`` (the default where ``verify`` is given).
+            tolerance: a `Tolerance`, or a dict of them by precision or output name. Given alone,
+                it judges again and runs nothing.
+            verify: the user's own metric: see `navigator_lab.stages.verify`.
+            batches, max_batch, width, p99, seconds, …: how to time: see `navigator_lab.Load`.
+            options: a dict from a format, runner or action to its options (a dict or dataclass).
+            batch: the larger batch that answers are compared at.
+            retry_failed: try again what failed last time with the same facts.
+            timeout_s: of one step.
+            memory_limit_bytes: of one worker.
+            progress: True or False; by default a bar is drawn where stderr is a terminal.
+
+        Raises:
+            RequestError: a name or option that means nothing; before any work.
+        """
+        progress = wanted.pop("progress", None)
+        if set(wanted) == {"tolerance"} and self.request is not None:
+            self.tolerance = wanted["tolerance"]
+            self._save()
+            return self.results
+        job = self.start(**wanted)
+        from .progress import shown
+
+        try:
+            with shown(job, progress):
+                return job.wait()
+        except KeyboardInterrupt:
+            job.cancel()
+            job.wait()
+            raise
+
+    def start(self, **wanted: Any) -> Job:
+        """The same as `run`, in the background: a `Job` at once.
+
+        Raises:
+            RequestError: as `run`; also when a run is under way.
+        """
+        if self.job is not None and not self.job.done:
+            raise RequestError(
+                "a run of this session is under way", "await it, or end it by lab.job.cancel()"
+            )
+        retry = bool(wanted.pop("retry_failed", False))
+        limits = self._limits(wanted)
+        request, chosen = self._plan(wanted)
+        goals = tuple(g for r in chosen for g in r.goals(request.until))
+        self.engine.limits = limits
+        self.request = request
+        self.board = Board(expected=self._expected(goals))
+        self._started.clear()
+        self._finished.clear()
+        self._merge(chosen, request.until)
+
+        def work() -> None:
+            try:
+                self.engine.run(goals, run=self.id, retry_failed=retry)
+            finally:
+                self._journal.close()
+                self._merge(chosen, request.until)
+                self._save()
+
+        self.job = Job(work, lambda: self.results, self.engine.cancel, self.board, str(request))
+        return self.job
+
+    def preview(self, **wanted: Any) -> Preview:
+        """What `run` with the same arguments would do: each step fresh, stale (and why) or
+        unknown, with seconds and bytes from earlier runs. Runs nothing."""
+        wanted.pop("retry_failed", None)
+        wanted.pop("progress", None)
+        self._limits(wanted)
+        request, chosen = self._plan(wanted, keep=False)
+        return Preview(self._forecast(chosen, request.until), len(chosen))
+
+    def cancel(self) -> None:
+        """End the run under way, if there is one."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def _forecast(self, chosen: Sequence[Route], until: str) -> list[Forecast]:
+        return self.engine.preview(g for r in chosen for g in r.goals(until))
+
+    def _expected(self, goals: tuple[Step, ...]) -> dict[str, float]:
+        forecast = self.engine.preview(goals) if len(goals) < 2000 else []
+        return {f.step: f.seconds for f in forecast if f.seconds is not None}
+
+    def _limits(self, wanted: dict[str, Any]) -> Any:
+        limits = self.engine.limits
+        if (seconds := wanted.pop("timeout_s", None)) is not None:
+            if not seconds > 0:
+                raise RequestError(f"timeout_s={seconds!r} can't be", "give seconds above 0")
+            limits = dataclasses.replace(limits, timeout_s=float(seconds))
+        if (memory := wanted.pop("memory_limit_bytes", None)) is not None:
+            if not memory > 0:
+                raise RequestError(f"memory_limit_bytes={memory!r} can't be", "give bytes above 0")
+            limits = dataclasses.replace(limits, memory_bytes=int(memory))
+        return limits
+
+    def _plan(
+        self, given: dict[str, Any], keep: bool = True
+    ) -> tuple[Request, tuple[Route, ...]]:
+        given = dict(given)
+        source = self.source
+        if "tolerance" in given:
+            tolerance: Tolerances = given.pop("tolerance")
+            if keep:
+                self.tolerance = tolerance
+        metric = given.pop("verify", None)
+        if metric is not None:
+            source = dataclasses.replace(source, metric=self._capture_metric(metric))
+            given.setdefault("until", "verify")
+        request = request_of(given)
+        if request.until == "verify" and source.metric is None:
+            raise RequestError(
+                "until='verify' needs the function that verifies",
+                "lab.run(verify=function): (outputs, reference) -> bool, float or dict",
+            )
+        chosen = routes(request, self.catalog, source, self.engine.host, self._versions)
+        if keep:
+            self.source = source
+        return request, chosen
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._started.add(event.step)
+        elif isinstance(event, Finished):
+            self._finished[event.step] = event
+        self._journal(event)
+        self.board(event)
+        for listener in tuple(self.listeners):
+            listener(event)
+
+    def _merge(self, chosen: Sequence[Route], until: str) -> None:
+        """Take what is settled into the run; what an earlier request settled and is still so,
+        stays."""
+        known = {str(t.target): t for t in self.run_data.targets}
+        for route in chosen:
+            name = str(route.target)
+            steps = []
+            for stage, step in route.steps():
+                done = self._finished.get(str(step))
+                if done is not None:
+                    ran = str(step) in self._started
+                    steps.append(
+                        Settled(stage, str(step), done.outcome, done.key, done.log, ran)
+                    )
+            old = known.get(name)
+            if old is not None:
+                steps = _still_true(old.steps, steps)
+            known[name] = TargetRun(route.target, route.unavailable, tuple(steps))
+        with self._lock:
+            self.run_data = dataclasses.replace(self.run_data, targets=tuple(known.values()))
+
+    def _save(self) -> None:
+        write_run(self._folder, self.run_data, self.request, self.tolerance)
+
+    # what to do with it
+
+    def package(self, target: Any, repository: str | Path, **options: Any) -> Path:
+        """A target as an entry of a Triton repository: ``repository/name/config.pbtxt`` and files.
+
+        Args:
+            target: its text form.
+            repository: a folder; made if it isn't there.
+            name: of the model on the server; the session's name by default.
+            version: a number from 1.
+            overwrite: True replaces a version that is there.
+            options: see `navigator_lab.stages.package.PackageOptions`.
+
+        Raises:
+            PackageError: it can't be written, or would overwrite.
+        """
+        return packaging.package(self.engine, self.run_data, str(target), Path(repository), options)
+
+    def save(self, path: str | Path) -> Path:
+        """The run as one ``.nav`` file: results, raw latencies and logs, readable without
+        frameworks. No models and no samples are in it."""
+        return save(self.run_data, self._folder, self.root, Path(path), self.tolerance)
+
+    def close(self) -> None:
+        """End the workers. The workspace keeps everything."""
+        self.cancel()
+        self.engine.close()
+        self._journal.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def request_of(given: Mapping[str, Any]) -> Request:
+    """A request from keyword arguments.
+
+    Raises:
+        RequestError: an argument that there isn't, or a value of the wrong kind.
+    """
+    given = dict(given)
+    load = {name: given.pop(name) for name in list(given) if name in _LOAD}
+    known = {f.name for f in dataclasses.fields(Request)} - {"load"}
+    for name in given:
+        if name not in known:
+            from ..errors import unknown
+
+            more = ("tolerance", "verify", "retry_failed", "timeout_s", "memory_limit_bytes")
+            raise unknown("argument", name, sorted({*known, *_LOAD, *more}))
+    for name in ("formats", "precisions", "runners", "devices", "targets"):
+        value = given.get(name)
+        if value is None:
+            given.pop(name, None)
+            continue
+        value = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+        given[name] = tuple(str(v) for v in value)
+        if not value:
+            raise RequestError(f"{name} is empty", "leave it out to mean all")
+    if options := given.get("options"):
+        given["options"] = tuple(dict(options).items())
+    if "batches" in load:
+        try:
+            load["batches"] = tuple(sorted({int(b) for b in load["batches"]}))
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"batches={load['batches']!r} are no batch sizes") from error
+    return Request(**given, load=Load(**load))
+
+
+def _still_true(old: tuple[Settled, ...], new: list[Settled]) -> list[Settled]:
+    """New steps, and those old ones of other stages whose model is the same as now."""
+    keys = {s.label: s.key for s in new}
+    if any(s.label in keys and s.key != keys[s.label] for s in old):
+        return new
+    stages = {s.stage for s in new}
+    kept = [dataclasses.replace(s, ran=False) for s in old if s.stage not in stages]
+    order = ("export", "convert", "infer", "correctness", "profile", "verify")
+    return sorted([*new, *kept], key=lambda s: order.index(s.stage))
+
+
+def _here() -> str:
+    import sys
+
+    return sys.executable
+
+
+__all__ = ["Session", "WorkspaceError", "request_of", "wanted"]

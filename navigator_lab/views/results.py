@@ -1,0 +1,197 @@
+"""Rows as a table: text for a terminal, HTML for a notebook, a DataFrame for the rest.
+
+Every value that comes from a model, a file or a message is escaped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from ..types.codec import encode
+from ..types.run import Row
+from .numbers import bytes_, interval, ratio, significant
+
+if TYPE_CHECKING:
+    import pandas
+
+MARK = {"done": "✓", "failed": "✗", "skipped": "»", "cancelled": "■"}
+WRONG = "×"  # an answer, but a wrong one
+
+
+class Results(Sequence[Row]):
+    """The rows of a run, one a target. Indexed by position, or by a target's text form."""
+
+    def __init__(self, rows: Sequence[Row], title: str = "", baseline: str = "") -> None:
+        self.rows = tuple(rows)
+        self.title = title
+        self.baseline = baseline
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, str):
+            for row in self.rows:
+                if row.target == index:
+                    return row
+            raise KeyError(index)
+        return self.rows[index]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Plain data, as ``--json`` prints it: a dict a target."""
+        made: list[dict[str, Any]] = []
+        for row in self.rows:
+            data = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+            plain = encode(data)
+            made.append(_finite(plain))
+        return made
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas DataFrame with the columns of `Row`, one line a target."""
+        import pandas
+
+        names = [f.name for f in dataclasses.fields(Row)]
+        data = [[getattr(row, name) for name in names] for row in self.rows]
+        return pandas.DataFrame(data, columns=names)
+
+    # as text
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "no results yet: lab.run(...) makes some"
+        import io
+
+        from rich.console import Console
+
+        sink = io.StringIO()
+        console = Console(file=sink, width=150, no_color=True, legacy_windows=False)
+        console.print(self.__rich__())
+        return sink.getvalue().rstrip()
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+        for name, side in _COLUMNS:
+            table.add_column(name, justify=side, no_wrap=name != "why", overflow="fold")
+        shown = [row for row in self.rows if row.status != "skipped" or row.stages]
+        for row in shown:
+            style = {"failed": "red", "cancelled": "dim"}.get(row.status, "")
+            style = "magenta" if row.passed is False and row.status == "done" else style
+            table.add_row(*(Text(cell) for cell in self._cells(row)), style=style)
+        parts: list[Any] = [table] if shown else []
+        parts += [Text(line, style="dim") for line in self._left_out()]
+        return Group(*parts)
+
+    def _cells(self, row: Row) -> list[str]:
+        best = row.best()
+        first = min(row.batches, key=lambda b: b["batch"], default=None)
+        return [
+            mark(row),
+            row.target,
+            "" if row.worst_ratio is None else ratio(row.worst_ratio),
+            "" if row.sqnr_db is None else f"{row.sqnr_db:.0f}",
+            "" if first is None else interval(
+                first["p50_ms"], first["p50_ms_low"], first["p50_ms_high"]),
+            "" if best is None else interval(best.value, best.low, best.high),
+            "" if best is None else str(self._best_batch(row)),
+            self._gain(row),
+            "" if row.size_bytes is None else bytes_(row.size_bytes),
+            _why(row),
+        ]  # fmt: skip
+
+    @staticmethod
+    def _best_batch(row: Row) -> int:
+        return int(max(row.batches, key=lambda b: b["throughput"])["batch"])
+
+    def _gain(self, row: Row) -> str:
+        best = row.best()
+        base = next((r.best() for r in self.rows if r.target == self.baseline), None)
+        if best is None or base is None or not base.value:
+            return ""
+        return f"{significant(best.value / base.value, 2)}×"
+
+    def _left_out(self) -> list[str]:
+        """Targets that can't be had here, gathered by their reason."""
+        why: dict[tuple[str, str], list[str]] = {}
+        for row in self.rows:
+            if row.status == "skipped" and not row.stages:
+                why.setdefault((row.reason, row.remedy), []).append(row.target)
+        made = []
+        for (reason, remedy), names in sorted(why.items(), key=lambda kv: -len(kv[1])):
+            few = ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
+            made.append(f"» {few}: {reason}{f' ({remedy})' if remedy else ''}")
+        return made
+
+    # as HTML
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return "<p>No results yet. <code>lab.run(…)</code> makes some.</p>"
+        shown = [row for row in self.rows if row.status != "skipped" or row.stages]
+        head = "".join(f'<th style="text-align:{side}">{escape(n)}</th>' for n, side in _COLUMNS)
+        body = ""
+        for row in shown:
+            cells = "".join(
+                f'<td style="text-align:{side}">{escape(cell)}</td>'
+                for cell, (_, side) in zip(self._cells(row), _COLUMNS, strict=True)
+            )
+            body += f'<tr title="{escape(row.remedy, quote=True)}">{cells}</tr>'
+        rest = "".join(f"<li>{escape(line)}</li>" for line in self._left_out())
+        counted = Counter(row.status for row in self.rows)
+        said = ", ".join(f"{n} {word}" for word, n in counted.items())
+        title = f"{escape(self.title)}: " if self.title else ""
+        more = f"<details><summary>{len(self.rows) - len(shown)} not available here</summary>"
+        more += f"<ul>{rest}</ul></details>"
+        return (
+            f'<div class="navigator-results"><p>{title}{escape(said)}</p>'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"{more if rest else ''}</div>"
+        )
+
+
+_COLUMNS = (
+    ("", "left"),
+    ("target", "left"),
+    ("error÷tol", "right"),
+    ("SQNR dB", "right"),
+    ("p50 ms, batch 1", "right"),
+    ("best /s", "right"),
+    ("batch", "right"),
+    ("gain", "right"),
+    ("size", "right"),
+    ("why", "left"),
+)
+
+
+def mark(row: Row) -> str:
+    """A row's state as one sign: a wrong answer is not a missing one."""
+    if row.status == "done" and row.passed is False:
+        return WRONG
+    return MARK[row.status]
+
+
+def _why(row: Row) -> str:
+    text = " ".join(row.reason.split())
+    text = text if len(text) <= 160 else text[:157] + "…"
+    if row.remedy and row.status != "done":
+        text += f" → {row.remedy}"
+    return text
+
+
+def _finite(data: Any) -> Any:
+    """NaN and infinities as null: strict JSON has no word for them."""
+    if isinstance(data, dict):
+        if data.get("is") == "float":
+            return None
+        return {k: _finite(v) for k, v in data.items() if k != "is"}
+    return [_finite(v) for v in data] if isinstance(data, list) else data
