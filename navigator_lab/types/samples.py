@@ -36,7 +36,14 @@ def write(folder: Path, samples: Sequence[Arrays]) -> None:
     """Samples as ``samples.npz`` in ``folder``."""
     import numpy as np
 
-    flat = {f"{i}/{name}": array for i, one in enumerate(samples) for name, array in one.items()}
+    flat = {}
+    for i, one in enumerate(samples):
+        for name, array in one.items():
+            if array.dtype.kind == "V":  # bfloat16 and the like, which npz doesn't know
+                bits = np.dtype(f"uint{8 * array.dtype.itemsize}")
+                flat[f"{i}:{array.dtype.name}/{name}"] = array.view(bits)
+            else:
+                flat[f"{i}/{name}"] = array
     np.savez(folder / FILENAME, **flat)
 
 
@@ -48,7 +55,13 @@ def read(folder: Path) -> list[Arrays]:
     with np.load(folder / FILENAME, allow_pickle=False) as file:
         for key in file.files:
             index, _, name = key.partition("/")
-            found.setdefault(int(index), {})[name] = file[key]
+            index, _, dtype = index.partition(":")
+            array = file[key]
+            if dtype:
+                import ml_dtypes
+
+                array = array.view(getattr(ml_dtypes, dtype))
+            found.setdefault(int(index), {})[name] = array
     return [found[i] for i in sorted(found)]
 
 
