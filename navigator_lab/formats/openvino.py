@@ -5,12 +5,23 @@ Nothing is compiled here: what a CPU computes in is the runner's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from navigator_lab.errors import ModelError
+from navigator_lab.formats._torch import (
+    CannotBuild,
+    flat,
+    load,
+    quiet_build,
+    said,
+    tensors_of,
+    trials,
+)
+from navigator_lab.formats.torch_module import FORMAT as TORCH
+from navigator_lab.types import samples as stored
 from navigator_lab.types.outcome import Product
-from navigator_lab.types.plugin import At, Format, TritonBackend, edge
+from navigator_lab.types.plugin import At, Format, TritonBackend, edge, option
 from navigator_lab.types.signature import Signature
 
 from . import onnx as onnx_format
@@ -47,6 +58,119 @@ def from_onnx(at: At, model: Product, samples: Product) -> Ir:
     at.say("converting")
     made = openvino.convert_model(model.path / onnx_format.FORMAT.filename)
     return _save(at, made, samples.read(Signature))
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Options:
+    """How NNCF brings a model to 8 bits."""
+
+    preset: str = option(
+        "mixed",
+        "mixed: activations asymmetric where that is more exact; performance: all symmetric",
+        choices=("mixed", "performance"),
+    )
+    transformer: bool = option(False, "keep what transformers are sensitive to in fp32")
+    fast_bias_correction: bool = option(
+        True, "the quick correction of biases; False: the exact one"
+    )
+    exclude: str = option("", "operator types that stay in fp32, separated by commas")
+
+
+@edge(
+    "torch",
+    "openvino",
+    "fp32",
+    cost=3.0,  # the way over ONNX shares its graph with other runners
+    needs=("openvino", "torch"),
+    timeout_s=1800,
+    explain=explain,
+)
+def from_torch(at: At, model: Product, samples: Product) -> Ir:
+    """Capture the torch model with torch.export and convert it to OpenVINO IR."""
+    import openvino
+    import torch
+
+    from .onnx.export import free_axes
+
+    signature = samples.read(Signature)
+    module = flat(load(model.path / TORCH.filename), signature)
+    example = trials(stored.read(samples.path), signature)[0][1]
+    dynamic = torch.export.Dim.DYNAMIC
+    shapes = tuple(dict.fromkeys(axes, dynamic) or None for axes in free_axes(signature))
+    with quiet_build():
+        try:
+            at.say("capturing")
+            program = torch.export.export(
+                module, tuple(tensors_of(example, signature)), dynamic_shapes=shapes
+            )
+            at.say("converting")
+            made = openvino.convert_model(program)
+        except Exception as error:  # foreign code: any class may come
+            raise CannotBuild(f"OpenVINO can't take the torch model: {said(error)}") from error
+    for ports, specs in ((made.inputs, signature.inputs), (made.outputs, signature.outputs)):
+        if len(ports) != len(specs):
+            raise ModelError(f"OpenVINO's model has {len(ports)} tensors for {len(specs)}")
+        for port, spec in zip(ports, specs, strict=True):
+            port.set_names({spec.name})
+    return _save(at, made, signature)
+
+
+@edge(
+    "openvino",
+    "openvino",
+    ("fp32", "fp16"),
+    ("fp32", "bf16"),
+    name="openvino-half<-openvino",
+    needs=NEEDS,
+    timeout_s=900,
+    explain=explain,
+)
+def to_half(at: At, model: Product, samples: Product) -> Ir:
+    """Keep weights in fp16; for bf16 the IR stays as it is and the runner computes in bf16."""
+    half = at.about.precision == "fp16"
+    made = _save(at, read(model), samples.read(Signature), half=half)
+    if half:
+        note = "weights are fp16; a CPU without fp16 arithmetic widens them and computes in fp32"
+    else:
+        note = "the file is that of fp32; the runner has it computed in bf16"
+    return replace(made, notes=(note,))
+
+
+@edge(
+    "openvino",
+    "openvino",
+    ("fp32", "int8"),
+    name="openvino-int8<-openvino",
+    needs=("openvino", "nncf"),
+    options=Int8Options,
+    timeout_s=3600,
+    explain=explain,
+)
+def to_int8(at: At, model: Product, samples: Product) -> Ir:
+    """Quantise with NNCF, calibrated on all samples."""
+    import nncf
+
+    options = at.options or Int8Options()
+    signature = samples.read(Signature)
+    feeds = stored.read(samples.path)
+    kinds = [name.strip() for name in options.exclude.split(",") if name.strip()]
+    at.say(f"calibrating on {len(feeds)} samples")
+    made = nncf.quantize(
+        read(model),
+        nncf.Dataset(feeds),
+        subset_size=len(feeds),
+        preset=nncf.QuantizationPreset(options.preset),
+        model_type=nncf.ModelType.TRANSFORMER if options.transformer else None,
+        fast_bias_correction=options.fast_bias_correction,
+        ignored_scope=nncf.IgnoredScope(types=kinds, validate=False) if kinds else None,
+    )
+    value = _save(at, made, signature)
+    if not value.quantizers:
+        raise ModelError(
+            "NNCF found nothing that it can quantise in this model",
+            "use fp16 or bf16, or leave this model in fp32",
+        )
+    return value
 
 
 def read(model: Product) -> openvino.Model:

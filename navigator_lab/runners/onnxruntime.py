@@ -43,6 +43,10 @@ class OrtOptions:
         "operators one after another, or in parallel branches",
         choices=("sequential", "parallel"),
     )
+    exact_int8: bool = option(
+        True,
+        "on CPUs without VNNI, multiply 8-bit numbers without saturating, which is slower",
+    )
     cuda_graph: bool = option(False, "replay the kernels as a CUDA graph; shapes must stay fixed")
 
 
@@ -80,6 +84,8 @@ def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
     if options.execution == "parallel":
         asked.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     asked.log_severity_level = 3  # warnings of the optimiser say nothing about the result
+    if options.exact_int8:
+        asked.add_session_config_entry("session.x64quantprecision", "1")
     providers: list[Any] = ["CPUExecutionProvider"]
     device = opening.target.device
     if device.kind == "cuda":

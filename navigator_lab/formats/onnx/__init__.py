@@ -1,13 +1,13 @@
 """ONNX: the format, and the edges that lead to it and from one precision to another.
 
-One file an edge's kind: ``export`` from torch, ``half`` to 16-bit floats
-(``retype`` does it), ``quantize`` to 8-bit
-integers; ``graph`` reads, writes and checks a file, ``reasons`` explains foreign errors. No
-runtime is opened here.
+One file an edge's kind: ``export`` from torch, ``half`` to 16-bit floats (``retype`` does it),
+``quantize`` to 8-bit integers; ``graph`` reads, writes and checks a file, ``reasons`` explains
+foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 """
 
 from .export import from_torch
 from .graph import FORMAT
 from .half import to_half
+from .quantize import to_int8, to_int8_dynamic
 
-__all__ = ["FORMAT", "from_torch", "to_half"]
+__all__ = ["FORMAT", "from_torch", "to_half", "to_int8", "to_int8_dynamic"]
