@@ -23,10 +23,14 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Inputs and outputs of a file, in its own order. Names of outputs may be empty."""
+    """Inputs and outputs of a file, in its own order.
+
+    ``problem``: why Triton's own backend couldn't serve this file, where its types say so.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...] = ()
+    problem: str = ""
 
 
 _ORT = {"float": "float32", "double": "float64", "string": "object"}
@@ -95,16 +99,30 @@ def _openvino(path: Path) -> Ports:
 
 
 def _torchscript(path: Path) -> Ports:
-    """Only the names of ``forward``'s arguments: a TorchScript file says no more."""
+    """The names of ``forward``'s arguments and how many outputs: a TorchScript file says no more."""
+    import warnings
+
     import torch
 
-    schema = torch.jit.load(str(path), map_location="cpu").forward.schema
-    found = []
-    for argument in schema.arguments[1:]:
-        kind = str(argument.type)
-        if kind not in ("Tensor", "List[Tensor]") and not kind.startswith("Dict[str"):
-            raise ValueError(
-                f"forward takes a {kind} ({argument.name}); Triton gives it tensors only"
+    with warnings.catch_warnings():
+        # That TorchScript is on its way out is known, and no news of this model.
+        warnings.filterwarnings("ignore", r"`torch\.jit", FutureWarning)
+        schema = torch.jit.load(str(path), map_location="cpu").forward.schema
+    problem = ""
+    arguments = schema.arguments[1:]
+    for argument in arguments:
+        if argument.type.kind() != "TensorType":
+            problem = problem or (
+                f"forward takes a {argument.type.annotation_str} ({argument.name}), and it is given "
+                "tensors only"
             )
-        found.append(Port(argument.name, "", None))
-    return Ports(tuple(found))
+    made = schema.returns[0].type
+    kinds = [made] if made.kind() != "TupleType" else made.elements()
+    for kind in kinds:
+        if kind.kind() != "TensorType":
+            problem = problem or (
+                f"forward gives a {made.annotation_str}, and only a tensor or a tuple of tensors "
+                "is read"
+            )
+    inputs = tuple(Port(argument.name, "", None) for argument in arguments)
+    return Ports(inputs, tuple(Port("", "", None) for _ in kinds), problem)

@@ -15,7 +15,7 @@ from ..types.outcome import Product
 from ..types.plugin import Format
 from ..types.signature import Signature, TensorSpec
 from ..types.target import Precision, Target
-from .artefact import Port, Ports, ports
+from .artefact import Ports, ports
 
 DEFAULT_FILES = {
     "onnxruntime": "model.onnx",
@@ -62,7 +62,7 @@ def fit(target: Target, format: Format, model: Product, signature: Signature) ->
         return Fit(backend, shown)
     found = ports(backend, model.path / format.filename)
     if backend == "pytorch":
-        return _pytorch(found, signature, shown)
+        return _pytorch(found, signature, shown, model)
     missing = _missing(found, signature)
     if missing:
         raise PackageError(
@@ -121,21 +121,27 @@ def _openvino(target: Target, found: Ports, filename: str) -> Fit:
     return Fit("openvino", filename, found, no_batching=batching, notes=tuple(notes))
 
 
-def _pytorch(found: Ports, signature: Signature, filename: str) -> Fit:
+def _pytorch(found: Ports, signature: Signature, filename: str, model: Product) -> Fit:
+    if found.problem:
+        return _refused("pytorch", found.problem)
     for spec in (*signature.inputs, *signature.outputs):
         if spec.dtype not in _FLOATS_OF_TORCH + _INTS_OF_TORCH:
             return _refused("pytorch", f"it has no {spec.dtype} ({spec.name})")
-    if len(found.inputs) != len(signature.inputs):
-        return _refused(
-            "pytorch",
-            f"forward takes {len(found.inputs)} arguments ({_names(found.inputs)}), and it gives "
-            f"it exactly the {len(signature.inputs)} inputs",
-        )
+    for kind, have, want in (
+        ("takes", found.inputs, signature.inputs),
+        ("gives", found.outputs, signature.outputs),
+    ):
+        if len(have) != len(want):
+            return _refused("pytorch", f"forward {kind} {len(have)} tensors, not {len(want)}")
     inputs = [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
+    arguments = [port.name for port in found.inputs]
+    places = _places(signature, arguments, model)
+    if places is None:
+        return _refused("pytorch", "forward is called with more than plain tensors")
     names = {}
-    if _torch_order(inputs, [port.name for port in found.inputs]) != list(range(len(inputs))):
-        names |= {name: f"{_stem(name)}__{i}" for i, name in enumerate(inputs)}
+    if _torch_order(inputs, arguments) != places:
+        names |= {name: f"{_stem(name)}__{i}" for name, i in zip(inputs, places, strict=True)}
     if _torch_order(outputs, None) != list(range(len(outputs))):
         names |= {name: f"{_stem(name)}__{i}" for i, name in enumerate(outputs)}
     notes = [
@@ -144,6 +150,23 @@ def _pytorch(found: Ports, signature: Signature, filename: str) -> Fit:
         for name, new in names.items()
     ]
     return Fit("pytorch", filename, found, names, notes=tuple(notes))
+
+
+def _places(signature: Signature, arguments: list[str], model: Product) -> list[int] | None:
+    """Which argument of ``forward`` each input is, or None where it is none by itself."""
+    inputs = [spec.name for spec in signature.inputs]
+    flat = isinstance(model.value, dict) and bool(model.value.get("flat"))
+    if flat or signature.call is None:
+        return list(range(len(inputs)))
+    given = dict(enumerate(signature.call.get("args", ())))
+    for name, tree in signature.call.get("kwargs", {}).items():
+        if name not in arguments:
+            return None
+        given[arguments.index(name)] = tree
+    found = {tree["input"]: place for place, tree in given.items() if "input" in tree}
+    if len(found) != len(given) or set(found) != set(inputs):
+        return None
+    return [found[name] for name in inputs]
 
 
 def _torch_order(names: list[str], arguments: list[str] | None) -> list[int]:
@@ -165,10 +188,6 @@ def _torch_order(names: list[str], arguments: list[str] | None) -> list[int]:
 
 def _stem(name: str) -> str:
     return name.partition("__")[0] or "tensor"
-
-
-def _names(found: tuple[Port, ...]) -> str:
-    return ", ".join(port.name for port in found) or "none"
 
 
 def files(format: Format, model: Product, names: list[str]) -> dict[str, Path]:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import shutil
 from pathlib import Path
 
+from navigator_lab.catalog import Catalog
 from navigator_lab.stages.package import Package, PackageOptions, package
 from navigator_lab.types import samples as stored
 from navigator_lab.types.codec import encode
 from navigator_lab.types.outcome import Product
-from navigator_lab.types.plugin import At, Format, TritonBackend
+from navigator_lab.types.plugin import At
 from navigator_lab.types.signature import Axis, Signature, TensorSpec
 from navigator_lab.types.target import Target
-
-FORMATS = {
-    "onnx": Format("onnx", "model.onnx", triton=TritonBackend("onnxruntime", "model.onnx")),
-    "openvino": Format("openvino", "model.xml", triton=TritonBackend("openvino", "model.xml")),
-    "torchscript": Format("torchscript", "model.pt", triton=TritonBackend("pytorch", "model.pt")),
-    "torch": Format("torch", "model.pt"),
-    "torch-export": Format("torch-export", "model.pt2"),
-    "python": Format("python", "model.pkl"),
-}
 
 
 def product(folder: Path, value=None) -> Product:
@@ -47,17 +37,8 @@ def make(folder: Path, target: str, model: Path, sig: Signature, samples, timing
     stored.write(given, samples)
     out = folder / "out"
     out.mkdir()
-    runners = {}
-    for name in ("eager", "compile", "jit", "export", "python", "ort", "ov"):
-        for module in ("torch", "onnxruntime", "openvino", "python"):
-            try:
-                found = importlib.import_module(f"navigator_lab.runners.{module}")
-            except ModuleNotFoundError:
-                continue
-            for value in vars(found).values():
-                if getattr(value, "name", None) == name and hasattr(value, "action"):
-                    runners[name] = value
-    at = At(out, target, PackageOptions(**options), FORMATS, runners)
+    catalog = Catalog.installed()
+    at = At(out, target, PackageOptions(**options), catalog.formats, catalog.runners)
     value: Package = package.fn(
         at,
         model=product(model),
@@ -68,7 +49,7 @@ def make(folder: Path, target: str, model: Path, sig: Signature, samples, timing
 
 
 def onnx_file(folder: Path, *, external: bool = False) -> Path:
-    """``y = relu(x @ w + b)`` with a free batch."""
+    """``y = tanh(x @ w + b)`` with a free batch."""
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -77,7 +58,7 @@ def onnx_file(folder: Path, *, external: bool = False) -> Path:
     w = rng.standard_normal((6, 3), dtype=np.float32)
     b = rng.standard_normal(3, dtype=np.float32)
     graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w", "b"], ["g"]), helper.make_node("Relu", ["g"], ["y"])],
+        [helper.make_node("Gemm", ["x", "w", "b"], ["g"]), helper.make_node("Tanh", ["g"], ["y"])],
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 6])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
@@ -95,10 +76,4 @@ def onnx_file(folder: Path, *, external: bool = False) -> Path:
         )
     else:
         onnx.save_model(model, folder / "model.onnx")
-    return folder
-
-
-def fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     return folder
