@@ -9,6 +9,7 @@ from typing import Any
 from .catalog import Catalog, Versions, Way
 from .errors import RequestError, unknown
 from .stages.infer import InferOptions
+from .stages.verify import VerifyOptions
 from .types.plugin import Host, Unavailable, options_of
 from .types.request import STAGES, Request
 from .types.step import Gate, Given, Step
@@ -237,7 +238,7 @@ def _route(
         stages["verify"] = Step(
             "verify",
             target,
-            None,
+            options.get("verify", VerifyOptions()),
             (*inputs, ("candidate", answers), ("reference", reference), ("metric", source.metric)),
             uses=(target.runner,),
             run_options=run_options,

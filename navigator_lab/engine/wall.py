@@ -79,7 +79,11 @@ class Wall:
                 if not isinstance(message, dict):
                     message = {"garbage": repr(message)[:200]}
                 self.hear(self, message)
-        self.hear(self, {"ended": self.process.wait()})
+        code = self.process.wait()
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            self.process.stdin.close()
+        self.hear(self, {"ended": code})
 
     def send(self, message: Any) -> None:
         """A job, or the word that it is its turn. A dead worker has said so, or will."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..choose import Choice, choose
+from ..choose import Choice, choose, pareto_front
 from ..errors import PackageError, RequestError, unknown
 from ..stages.judge import DEFAULTS, judge
 from ..types.measure import Accuracy, Timing, Tolerance, Verdict
@@ -87,8 +87,11 @@ class Explored:
             NothingToChoose: no target satisfies the limits; it names the nearest misses.
         """
         self._settled()
-        table = self.results.to_dicts() if not callable(objective) else _objects(self.results)
-        return Best(self, choose(table, objective, **limits))
+        return Best(self, choose(self.results, objective, **limits))
+
+    def front(self, x: str = "p50_ms", y: str = "throughput") -> list[tuple[str, int | None]]:
+        """The (target, batch) pairs that no other beats in both: the Pareto front."""
+        return pareto_front(self.results, x, y)
 
     def why(self, target: str | Target) -> str:
         """What each step of a target did, and why."""
@@ -239,7 +242,9 @@ class TargetView:
                     lines.append(f"  {'':<12}remedy: {remedy}")
         verdict = self.verdict
         if verdict is not None:
-            lines.append(f"  {'verdict':<12}{'passed' if verdict.passed else 'failed'}: {verdict.reason}")
+            lines.append(
+                f"  {'verdict':<12}{'passed' if verdict.passed else 'failed'}: {verdict.reason}"
+            )
         return "\n".join(lines)
 
     def package(self, repository: str | Path, **options: Any) -> Path:
@@ -272,7 +277,9 @@ class Best:
         return self._explored.package(self.choice.target, repository, **options)
 
     def __repr__(self) -> str:
-        return str(self.choice)
+        from ..views.choice import told
+
+        return told(self.choice)
 
 
 def _valid(wanted: Any) -> None:
@@ -284,10 +291,3 @@ def _valid(wanted: Any) -> None:
         value = getattr(wanted, name)
         if not isinstance(value, int | float) or not value >= 0:
             raise RequestError(f"{name}={value!r} in a tolerance must be a number of 0 or more")
-
-
-def _objects(results: Results) -> Any:
-    return list(results)
-
-
-Judge = Callable[[Target, Accuracy], Verdict]

@@ -183,7 +183,7 @@ def _given(store: Store, digest: str, name: str, write: Any, value: Any) -> Give
 
 def _metric(store: Store, function: Any) -> Given:
     from ..sources.fingerprint import of_callable
-    from ..sources.python_callable import write_callable
+    from ..stages.verify import write_metric
 
     if not callable(function):
         raise RequestError(
@@ -194,7 +194,7 @@ def _metric(store: Store, function: Any) -> Given:
         store,
         of_callable(function),
         getattr(function, "__name__", "metric"),
-        lambda folder: write_callable(function, folder),
+        lambda folder: write_metric(folder, function),
         None,
     )
 

@@ -188,9 +188,7 @@ class Session(Explored):
             limits = dataclasses.replace(limits, memory_bytes=int(memory))
         return limits
 
-    def _plan(
-        self, given: dict[str, Any], keep: bool = True
-    ) -> tuple[Request, tuple[Route, ...]]:
+    def _plan(self, given: dict[str, Any], keep: bool = True) -> tuple[Request, tuple[Route, ...]]:
         given = dict(given)
         source = self.source
         if "tolerance" in given:
@@ -233,9 +231,7 @@ class Session(Explored):
                 done = self._finished.get(str(step))
                 if done is not None:
                     ran = str(step) in self._started
-                    steps.append(
-                        Settled(stage, str(step), done.outcome, done.key, done.log, ran)
-                    )
+                    steps.append(Settled(stage, str(step), done.outcome, done.key, done.log, ran))
             old = known.get(name)
             if old is not None:
                 steps = _still_true(old.steps, steps)

@@ -66,7 +66,9 @@ def _status(one: TargetRun) -> dict[str, Any]:
         "stages": stages,
         "steps_run": sum(1 for s in one.steps if s.ran),
         "steps_cached": sum(1 for s in one.steps if isinstance(s.outcome, Done) and not s.ran),
-        "seconds": sum(s.outcome.seconds for s in one.steps if isinstance(s.outcome, Done | Failed)),
+        "seconds": sum(
+            s.outcome.seconds for s in one.steps if isinstance(s.outcome, Done | Failed)
+        ),
     }
     # What went wrong first is what went wrong; what hangs on it only repeats it.
     for kind, word in ((Cancelled, "cancelled"), (Failed, "failed"), (Skipped, "skipped")):

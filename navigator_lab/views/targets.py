@@ -82,7 +82,9 @@ class Targets(Sequence[TargetState]):
         return [
             ("✓" if s.available else "–", str(s), "" if s.available else _why(s))
             for s in self.states
-        ] + [("✗", name, f"plug-in could not be loaded: {why}") for name, why in self.broken.items()]
+        ] + [
+            ("✗", name, f"plug-in could not be loaded: {why}") for name, why in self.broken.items()
+        ]
 
     def __repr__(self) -> str:
         width = max((len(str(s)) for s in self.states), default=0)

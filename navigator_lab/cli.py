@@ -1,0 +1,373 @@
+"""``navigator-lab``: the same requests from a shell.
+
+Exit codes: 0 all well · 1 something asked for was not reached (a target failed, nothing to
+choose) · 2 the request itself is wrong · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, NavigatorError, NothingToChoose, WorkspaceError
+from .types.request import STAGES
+
+if TYPE_CHECKING:
+    from .session import Session
+
+WORKSPACE = "navigator_workspace"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what a command line says; its exit code."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    try:
+        return int(asked.do(asked))
+    except NavigatorError as error:
+        _wrong(asked, error)
+        return 2 if isinstance(error, InputError | WorkspaceError) else 1
+    except KeyboardInterrupt:
+        print("interrupted; finished steps are kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _wrong(asked: argparse.Namespace, error: NavigatorError) -> None:
+    if getattr(asked, "json", False):
+        print(json.dumps({"error": type(error).__name__, "reason": error.message,
+                          "remedy": error.remedy}))  # fmt: skip
+    print(f"error: {error}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="navigator-lab",
+        description="From a model to its best deployment on Triton Inference Server.",
+    )
+    from . import __version__
+
+    parser.add_argument("--version", action="version", version=f"navigator-lab {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, do: Any, help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(do=do)
+        made.add_argument("--json", action="store_true", help="machine-readable output")
+        made.add_argument(
+            "--workspace", type=Path, default=Path(WORKSPACE), metavar="DIR",
+            help=f"the folder that keeps all results (default: ./{WORKSPACE})",
+        )  # fmt: skip
+        return made
+
+    one = command("demo", _demo, "train a small CNN on bundled digits and take it the whole way")
+    one.add_argument("--repository", type=Path, default=Path("model_repository"), metavar="DIR",
+                     help="where the Triton repository goes (default: ./model_repository)")  # fmt: skip
+    _what(one)
+    one = command("run", _run, "explore a model: build, compare, time and verify its targets")
+    one.add_argument(
+        "model", help='an ONNX, TorchScript or .pt2 file, or "package.module:function"'
+    )
+    one.add_argument("--samples", required=True, metavar="FILE", help="an .npz of inputs by name")
+    one.add_argument("--name", help="of the model (default: from its file)")
+    one.add_argument(
+        "--verify", metavar="MODULE:FUNCTION", help="your metric: (outputs, reference)"
+    )
+    one.add_argument("--no-batch", action="store_true", help="the model has no batch axis")
+    one.add_argument("--trust", action="store_true", help="open pickled files, which can run code")
+    one.add_argument("--relative", type=float, help="tolerance: share of the reference's value")
+    one.add_argument("--absolute", type=float, help="tolerance: in the output's own unit")
+    _what(one)
+    one = command("targets", _targets, "every target there is, available or why not")
+    one.add_argument("model", nargs="?", help="as seen from this model (default: a torch module)")
+    one = command("results", _results, "the rows of the last run")
+    one = command("why", _why, "what each step of a target did, and why")
+    one.add_argument("target", help="as onnx:int8@ort-cpu")
+    one = command("package", _package, "a target as an entry of a Triton repository")
+    one.add_argument("target", help='as onnx:int8@ort-cpu, or "best"')
+    one.add_argument("repository", type=Path, metavar="DIR")
+    one.add_argument("--name", help="of the model on the server")
+    one.add_argument("--version", type=int, default=1)
+    one.add_argument("--overwrite", action="store_true", help="replace a version that is there")
+    one = command("doctor", _doctor, "what this machine can do, and the line that adds the rest")
+    one = command("trim", _trim, "drop the longest unused products from a workspace")
+    one.add_argument(
+        "--max", default="10GB", metavar="SIZE", help="as 500MB or 10GB (default 10GB)"
+    )
+    return parser
+
+
+def _what(one: argparse.ArgumentParser) -> None:
+    """Arguments that say which targets, and how far."""
+    for name in ("formats", "precisions", "runners", "devices", "targets"):
+        one.add_argument(f"--{name}", type=_list, metavar="A,B", help=f"only these {name}")
+    one.add_argument("--until", choices=STAGES, help="the last stage (default: profile)")
+    one.add_argument("--batches", type=_list, metavar="1,8", help="batch sizes to time")
+    one.add_argument("--max-batch", type=int, metavar="N", help="largest batch size to time")
+    one.add_argument("--seconds", type=float, help="budget of one batch size of one target")
+    one.add_argument("--timeout", type=float, metavar="S", help="of one step")
+    one.add_argument("--plugins", type=_list, default=[], metavar="FILE", help="plug-in files")
+    one.add_argument("--retry-failed", action="store_true", help="try again what failed last time")
+    one.add_argument("--objective", default="throughput", help="what the choice is by")
+    one.add_argument("--p99-ms", type=float, help="limit of the choice: 99th percentile latency")
+    one.add_argument("--save", type=Path, metavar="FILE.nav", help="save the run as one file")
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _wanted(asked: argparse.Namespace) -> dict[str, Any]:
+    names = ("formats", "precisions", "runners", "devices", "targets", "until", "batches",
+             "max_batch", "seconds")  # fmt: skip
+    wanted = {n: getattr(asked, n) for n in names if getattr(asked, n) is not None}
+    if asked.timeout is not None:
+        wanted["timeout_s"] = asked.timeout
+    if asked.retry_failed:
+        wanted["retry_failed"] = True
+    return wanted
+
+
+def _limits(asked: argparse.Namespace) -> dict[str, Any]:
+    return {} if asked.p99_ms is None else {"p99_ms": asked.p99_ms}
+
+
+def _print(data: Any) -> None:
+    print(json.dumps(data, indent=2, allow_nan=False))
+
+
+def _show(thing: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=180)
+    console.print(thing, highlight=False, markup=False, soft_wrap=False)
+
+
+def _demo(asked: argparse.Namespace) -> int:
+    from .demo import digits
+    from .session import explore
+
+    say = (lambda text: None) if asked.json else (lambda text: print(text, flush=True))
+    made = digits(asked.workspace)
+    say(f"digits CNN: {made.accuracy:.3f} right on {len(made.labels)} images it has not seen\n")
+    with explore(
+        made.model, {"image": made.images}, name="digits", output_names=["logits"],
+        workspace=asked.workspace, plugins=asked.plugins,
+    ) as lab:  # fmt: skip
+        lab.run(verify=made.metric(), **_wanted(asked))
+        best = lab.choose(asked.objective, **_limits(asked))
+        ran = sum(row.steps_run for row in lab.results)
+        folder = best.package(asked.repository, name="digits", overwrite=True)
+        if asked.save:
+            lab.save(asked.save)
+        front = lab.front()
+        if asked.json:
+            _print({
+                "rows": lab.results.to_dicts(), "choice": best.target, "batch": best.batch,
+                "front": [list(point) for point in front], "package": str(folder),
+            })  # fmt: skip
+            return 0
+        _show(lab.results)
+        print(f"\nthe front, throughput against latency\n{_front(lab, front)}")
+        print(f"\nthe choice\n{best!r}")
+        print(f"\n{folder}/config.pbtxt and its files are ready for Triton:")
+        print(f"  tritonserver --model-repository={asked.repository.absolute()}")
+        if not ran:
+            print("\nnothing had to be done: every step was still true")
+    return 0
+
+
+def _front(lab: Session, front: list[tuple[str, int | None]]) -> str:
+    from .views.numbers import interval
+
+    lines = []
+    for target, batch in front:
+        row = lab.results[target]
+        one = next(b for b in row.batches if b["batch"] == batch)
+        p50 = interval(one["p50_ms"], one["p50_ms_low"], one["p50_ms_high"])
+        top = interval(one["throughput"], one["throughput_low"], one["throughput_high"])
+        lines.append(f"  {target:<34} batch {batch:>3}   p50 {p50:>18} ms   {top:>18} /s")
+    return "\n".join(lines)
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from .session import explore
+    from .types.measure import Tolerance
+
+    wanted = _wanted(asked)
+    if asked.verify:
+        wanted["verify"] = _function(asked.verify)
+    if asked.relative is not None or asked.absolute is not None:
+        wanted["tolerance"] = Tolerance(asked.relative or 0.0, asked.absolute or 0.0)
+    more = {"batch_axis": None} if asked.no_batch else {}
+    with explore(
+        asked.model, asked.samples, name=asked.name, workspace=asked.workspace,
+        trust=asked.trust, plugins=asked.plugins, **more,
+    ) as lab:  # fmt: skip
+        results = lab.run(**wanted)
+        if asked.save:
+            lab.save(asked.save)
+        if asked.json:
+            _print(results.to_dicts())
+        else:
+            _show(results)
+            for note in lab.notes:
+                print(f"note: {note}")
+            if any(row.batches for row in results):
+                try:
+                    print(f"\nthe choice\n{lab.choose(asked.objective, **_limits(asked))!r}")
+                except NothingToChoose as error:
+                    print(f"\nno choice: {error}")
+    return 0 if any(row.status == "done" for row in results) and not any(
+        row.status in ("failed", "cancelled") for row in results
+    ) else 1  # fmt: skip
+
+
+def _function(text: str) -> Any:
+    from .sources.factory import resolve
+
+    return resolve(text)
+
+
+def _targets(asked: argparse.Namespace) -> int:
+    from .catalog import Catalog
+    from .engine.host import host, version_here
+    from .types.target import Precision, Variant
+    from .views.targets import Targets, TargetState
+
+    catalog = Catalog.installed()
+    source = Variant("torch", Precision.FP32)
+    if asked.model:
+        from .sources import capture
+
+        source = capture(asked.model).variant
+    found = catalog.targets(source, host(), version_here)
+    table = Targets(
+        [TargetState(t, why, tuple(str(v) for _, v in way.edges) if way else ())
+         for t, way, why in found],
+        dict(catalog.broken),
+    )  # fmt: skip
+    if asked.json:
+        _print(table.to_dicts())
+    else:
+        print(f"as seen from a model in {source}\n{table!r}")
+    return 0
+
+
+def _results(asked: argparse.Namespace) -> int:
+    from .session.saving import last_run
+
+    results = last_run(_existing(asked.workspace)).results
+    if asked.json:
+        _print(results.to_dicts())
+    else:
+        _show(results)
+    return 0
+
+
+def _why(asked: argparse.Namespace) -> int:
+    from .session.saving import last_run
+
+    view = last_run(_existing(asked.workspace))[asked.target]
+    if asked.json:
+        steps = [
+            {"stage": s.stage, "step": s.label, "outcome": type(s.outcome).__name__.lower(),
+             "ran": s.ran, "reason": s.outcome.reason, "reproduce": view.reproduce.get(s.stage)}
+            for s in view.steps
+        ]  # fmt: skip
+        _print({"target": asked.target, "steps": steps})
+    else:
+        print(view.why())
+        for stage, line in view.reproduce.items():
+            print(f"  again: {stage:<12} {line}")
+    return 0
+
+
+def _package(asked: argparse.Namespace) -> int:
+    from .catalog import Catalog
+    from .engine.engine import Engine
+    from .engine.host import host, version_in
+    from .engine.store import Store
+    from .session.packaging import package
+    from .session.saving import last_run
+
+    root = _existing(asked.workspace)
+    explored = last_run(root)
+    target = explored.choose().target if asked.target == "best" else asked.target
+    store = Store(root)
+    engine = Engine(Catalog.installed(), store, host(), version_in)
+    options = {"version": asked.version, "overwrite": asked.overwrite}
+    if asked.name:
+        options["name"] = asked.name
+    try:
+        folder = package(engine, explored.run_data, target, asked.repository, options)
+    finally:
+        engine.close()
+        store.close()
+    if asked.json:
+        _print({"target": target, "package": str(folder)})
+    else:
+        print(folder)
+    return 0
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from .doctor import diagnose
+
+    found = diagnose()
+    if asked.json:
+        _print(found.to_dict())
+    else:
+        print(found)
+    return 0
+
+
+def _trim(asked: argparse.Namespace) -> int:
+    from .engine.store import Store
+
+    store = Store(_existing(asked.workspace))
+    try:
+        dropped, freed = store.trim(_bytes(asked.max))
+        left = store.size_bytes()
+    finally:
+        store.close()
+    if asked.json:
+        _print({"dropped": dropped, "freed_bytes": freed, "left_bytes": left})
+    else:
+        print(f"dropped {dropped} products, {freed / 1e6:.1f} MB; {left / 1e6:.1f} MB are left")
+    return 0
+
+
+def _bytes(text: str) -> int:
+    from .errors import RequestError
+
+    units = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+    number = text.strip().upper().rstrip("BKMGT")
+    unit = text.strip().upper()[len(number) :]
+    try:
+        value = float(number) * units[unit]
+    except (ValueError, KeyError):
+        raise RequestError(f"{text!r} is no size", "write it as 500MB or 10GB") from None
+    if value < 0:
+        raise RequestError(f"{text!r} is negative", "write it as 500MB or 10GB")
+    return int(value)
+
+
+def _existing(workspace: Path) -> Path:
+    if not workspace.is_dir():
+        raise WorkspaceError(
+            f"there is no workspace {workspace}", "name it by --workspace, or run something first"
+        )
+    return workspace.absolute()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
