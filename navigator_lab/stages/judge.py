@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ..errors import unknown
 from ..types.measure import Accuracy, OutputAccuracy, Tolerance, Verdict
@@ -125,32 +126,37 @@ def pass_share(
         return 1.0
     if exactly or not one.histogram:
         return one.exact / one.elements
-    edges, rows = one.edges, one.histogram
     base = limit.absolute + limit.spread * one.reference_std
+    start, step, middles = _middles(one.edges)
     # By column of |ref|, the limit as a position among the edges of |Δ|: 3.25 is a quarter into
     # the fourth bin. It grows with |ref|, so that a row is cut into what fails and what passes.
-    step = edges[1] - edges[0]
-    cuts = []
-    for j, low in enumerate(edges[:-1]):
-        allowed = base + limit.relative * (10 ** (low + step / 2) if j else 0.0)
-        cuts.append((math.log10(allowed) - edges[0]) / step if allowed > 0 else -1.0)
+    cuts = [
+        (math.log10(allowed) - start) / step if allowed > 0 else -1.0
+        for allowed in [base + limit.relative * middle for middle in middles]
+    ]
+    low, high = cuts[0], cuts[-1]
     passing = 0.0
-    for i, row in enumerate(rows):
-        if not any(row):
-            continue
-        if not i and cuts[-1] < 0:  # below all edges: only the exact ones are sure
-            passing += min(one.exact, sum(row))
+    for i, row in enumerate(one.histogram):
+        if i >= high:
+            break
+        if i + 1 <= low:
+            passing += sum(row)
             continue
         whole = bisect_left(cuts, i + 1)
         passing += sum(row[whole:])
         cut = bisect_left(cuts, i)
-        if i:
-            passing += sum(row[j] * (cuts[j] - i) for j in range(cut, whole) if row[j])
-        else:
-            passing += sum(row[cut:whole])
+        # The first bin holds what is equal, so what it cuts is taken to pass.
+        passing += sum(row[j] * (cuts[j] - i if i else 1.0) for j in range(cut, whole) if row[j])
     # What has a shape or a NaN of its own is in no bin, and something did fail.
     share = max(passing, float(one.exact)) / one.elements
     return min(share, 1.0 - 1.0 / one.elements)
+
+
+@lru_cache
+def _middles(edges: tuple[float, ...]) -> tuple[float, float, tuple[float, ...]]:
+    """The first edge, the width of a bin, and the middle of each; the first bin's is zero."""
+    step = edges[1] - edges[0]
+    return edges[0], step, (0.0, *(10 ** (low + step / 2) for low in edges[1:-1]))
 
 
 def _why_not(
