@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from .errors import RequestError
 from .types.plugin import Action, Edge, Format, Host, Runner, Unavailable
@@ -28,6 +29,7 @@ ROOMS = ("formats", "runners", "stages")
 ENTRY_POINTS = "navigator_lab"
 VARIABLE = "NAVIGATOR_LAB_PLUGINS"  # files or modules, separated as PATH is
 
+T = TypeVar("T")
 Versions = Callable[[str], "str | None"]  # distribution -> its version, None if it isn't installed
 
 
@@ -141,12 +143,13 @@ class Catalog:
         ways = self.ways(source, host, versions)
         return [
             (target, ways.get(target.variant), self._why_not(target, source, ways, host, versions))
-            for target in self._combinations(host)
+            for target in self._combinations(source, host)
         ]
 
-    def _combinations(self, host: Host) -> list[Target]:
+    def _combinations(self, source: Variant, host: Host) -> list[Target]:
         made = []
-        for format in self.formats:
+        near = sorted(self.formats, key=lambda name: name != source.format)  # itself first
+        for format in near:
             for runner in self.runners.values():
                 if format not in runner.formats:
                     continue
@@ -194,7 +197,7 @@ def _devices(kind: str, host: Host) -> list[Device]:
     return [Device(kind, gpu.index) for gpu in host.gpus] or [Device(kind, 0)]
 
 
-def _add(table: dict[str, object], name: str, value: object, module: ModuleType) -> None:  # type: ignore[type-arg]
+def _add(table: dict[str, T], name: str, value: T, module: ModuleType) -> None:
     if table.setdefault(name, value) is not value:
         raise RequestError(
             f"the plug-in {module.__name__} declares {name!r}, which another one has declared",

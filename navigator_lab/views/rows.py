@@ -109,7 +109,7 @@ def _accuracy(one: TargetRun, judge: Judge) -> dict[str, Any]:
         return found
     accuracy = outcome.product.read(Accuracy)
     verdict = judge(one.target, accuracy)
-    ratios = {k: v for k, v in verdict.ratios.items() if v == v}  # noqa: PLR0124 -- NaN is left out
+    ratios = {k: v for k, v in verdict.ratios.items() if v == v}  # not NaN
     signal = [o.sqnr_db for o in accuracy.outputs if o.sqnr_db is not None]
     agreed = [o.top1_agreement for o in accuracy.outputs if o.top1_agreement is not None]
     return found | {
