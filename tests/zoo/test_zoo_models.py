@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from direct import answers, moves
-from wheels import installed
 from zoo import ZOO
+from zoo_direct import answers, moves
+from zoo_wheels import installed
 
 
 @pytest.mark.parametrize("name", ZOO)

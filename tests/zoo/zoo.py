@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from onnx_models import ONNX_MODELS
-from torch_models import TORCH_MODELS
-from torch_oddities import TORCH_ODDITIES
-from wheels import WHEELS
+from zoo_oddities import TORCH_ODDITIES
+from zoo_onnx import ONNX_MODELS
+from zoo_torch import TORCH_MODELS
+from zoo_wheels import WHEELS
 
 ZOO = {**TORCH_MODELS, **TORCH_ODDITIES, **ONNX_MODELS, **WHEELS}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from inputs import crops, digits
 from onnx import TensorProto, helper, numpy_helper
-from specimen import collector
+from zoo_inputs import crops, digits
+from zoo_specimen import collector
 
 ONNX_MODELS, add = collector()
 

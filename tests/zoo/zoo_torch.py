@@ -1,17 +1,17 @@
 """Torch models of the kinds people deploy, small, with weights whose outputs follow the inputs.
 
 Random weights make accuracy checks vacuous, so each is trained for a moment, or its normalisation
-is calibrated on real pictures. Oddities live in `torch_oddities`.
+is calibrated on real pictures. Oddities live in `zoo_oddities`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from inputs import crops, digits, snippets, tones
-from specimen import collector
 from torch import nn
 from torch.nn import functional as F
+from zoo_inputs import crops, digits, snippets, tones
+from zoo_specimen import collector
 
 TORCH_MODELS, add = collector()
 

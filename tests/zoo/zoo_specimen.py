@@ -1,6 +1,6 @@
 """What the zoo is made of: a model, inputs that move its outputs, and what is known of it.
 
-Not here: the models themselves (`torch_models`, `onnx_models`, `wheels`), and what is asserted.
+Not here: the models themselves (`zoo_torch`, `zoo_onnx`, `zoo_wheels`), and what is asserted.
 """
 
 from __future__ import annotations

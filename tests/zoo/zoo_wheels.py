@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from inputs import crops, text, tones
-from specimen import collector
 from torch import nn
 from torch.nn import functional as F
+from zoo_inputs import crops, text, tones
+from zoo_specimen import collector
 
 WHEELS, add = collector()
 

@@ -7,11 +7,11 @@ changed in place, numbers beyond fp16, an input that nobody uses.
 from __future__ import annotations
 
 import torch
-from inputs import crops, digits, snippets
-from specimen import collector
 from torch import nn
 from torch.nn import functional as F
-from torch_models import Decoder, seeded
+from zoo_inputs import crops, digits, snippets
+from zoo_specimen import collector
+from zoo_torch import Decoder, seeded
 
 TORCH_ODDITIES, add = collector()
 
