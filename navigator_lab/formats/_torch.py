@@ -131,7 +131,6 @@ def tensor_of(array: np.ndarray) -> torch.Tensor:
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
     """A numpy array of its own memory: the model may write into its output again."""
-    import ml_dtypes
     import numpy as np
     import torch
 
@@ -139,6 +138,8 @@ def array_of(tensor: torch.Tensor) -> np.ndarray:
     here = (tensor.cpu() if tensor.device.type != "cpu" else tensor.clone()).resolve_conj()
     here = here.resolve_neg()
     if here.dtype == torch.bfloat16:
+        import ml_dtypes
+
         return here.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     return np.asarray(here.numpy())
 
@@ -199,18 +200,41 @@ def prove(
     """Run a built artefact on every trial; what fits only the shape that it was built with is no good.
 
     Raises:
-        CannotBuild: it refused one; the size is named.
+        CannotBuild: it refused one, or gave the size of another; the size is named.
     """
     import torch
 
     for name, feeds in tried:
         try:
             with torch.inference_mode():
-                run(*tensors_of(feeds, signature, device))
+                answer = leaves(run(*tensors_of(feeds, signature, device)))
         except Exception as error:  # foreign code: any class may come
             first = tried[0][0]
             which = f"was built at {first} but refuses {name}" if name != first else "does not run"
             raise CannotBuild(f"{what} {which}: {said(error)}") from error
+        wrong = _misfit(answer, feeds, signature)
+        if wrong:
+            raise CannotBuild(f"{what} was built at {tried[0][0]}, and at {name} {wrong}")
+
+
+def _misfit(answer: list[torch.Tensor], feeds: Arrays, signature: Signature) -> str:
+    """What is wrong with the sizes of an answer, as far as the sizes of the inputs tell; or ""."""
+    sizes = {
+        axis: size
+        for spec in signature.inputs
+        for axis, size in zip(spec.shape, feeds[spec.name].shape, strict=True)
+        if isinstance(axis, str)
+    }
+    if len(answer) != len(signature.outputs):
+        return f"gives {len(answer)} outputs instead of {len(signature.outputs)}"
+    for spec, tensor in zip(signature.outputs, answer, strict=True):
+        right = [
+            sizes.get(axis, size) if isinstance(axis, str) else size
+            for axis, size in zip(spec.shape, tensor.shape, strict=False)
+        ]
+        if right != list(tensor.shape):
+            return f"gives {spec.name!r} the shape {list(tensor.shape)} instead of {right}"
+    return ""
 
 
 @contextmanager
@@ -271,6 +295,11 @@ _REMEDIES = (
         "or use torchscript-script, eager or compile, which follow it",
     ),
     (
+        ("instead of [", "but refuses batch"),
+        "the forward reads a size as a Python number, which was kept as a constant: write it without, "
+        "or use torchscript-script, eager or compile",
+    ),
+    (
         ("Constraints violated", "ConstraintViolation", "specialized", "dynamic_shapes"),
         "give the axis a smaller range, make it a fixed one, or write the forward without reading "
         "the size as a number",
@@ -297,12 +326,16 @@ _REMEDIES = (
         "this operator has no kernel in that precision on this device; use fp32 or another device",
     ),
     (
+        ("could not create a primitive",),
+        "oneDNN has no kernel for this in this precision on this CPU: use fp32 or the eager runner",
+    ),
+    (
         ("Expected all tensors to be on the same device", "on the same device"),
         "a tensor is made on, or a trace holds, one fixed device: make it with device=x.device; for a "
         "trace set the edge's option device to where it will run",
     ),
     (
-        ("capturing", "StreamCapture", "captur"),
+        ("StreamCapture", "is capturing", "stream capture", "during capture"),
         "the forward waits for the GPU or copies to the host (.item(), .cpu(), a branch on data), which "
         "a CUDA graph can't hold; use the eager or compile runner",
     ),

@@ -149,9 +149,14 @@ def _border(inner: Any, inside: str, outside: str) -> torch.jit.ScriptModule:
         value = _cast(arg.name, arg.type, inside)
         passed.append(f"{arg.name}={value}" if arg.kwarg_only else value)
     back = _cast("answer", schema.returns[0].type, outside)
-    holder = torch.nn.Module()
-    holder.inner = inner
-    made = torch.jit.script(holder)
+
+    # TorchScript keeps one compiled type a class for the whole process, so each needs its own.
+    class Bordered(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+    made = torch.jit.script(Bordered())
     made.define(
         f"def forward({', '.join(said_args)}):\n"
         f"    answer = self.inner({', '.join(passed)})\n"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from navigator_lab.types.signature import Signature
+
     Arrays = dict[str, np.ndarray]
     Call = Callable[..., Any]
 
@@ -43,18 +45,22 @@ class Session:
         *,
         flat: bool = False,
         channels_last: bool = False,
+        checked: bool = False,
     ) -> None:
         self.call: Call | None = call
         self.device = device
         self.signature = opening.signature
         self.flat = flat
         self.channels_last = channels_last
+        self.checked = checked
 
     def put(self, feeds: Arrays) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of the call, as tensors on the device."""
         import torch
 
         tensors = tensors_of(feeds, self.signature, self.device)
+        if self.checked:
+            fits(feeds, self.signature)
         if self.channels_last:
             tensors = [
                 t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t
@@ -107,6 +113,32 @@ class Session:
             import torch
 
             torch.cuda.synchronize(self.device)
+
+
+def fits(feeds: Arrays, signature: Signature) -> None:
+    """Refuse feeds that the signature does not allow.
+
+    Raises:
+        ValueError: the input, what it is and what it may be.
+    """
+    for spec in signature.inputs:
+        array = feeds[spec.name]
+        right = array.dtype.name == spec.dtype and array.ndim == len(spec.shape)
+        for size, wanted in zip(array.shape, spec.shape, strict=False):
+            if isinstance(wanted, int):
+                right &= size == wanted
+            else:
+                axis = signature.axis(wanted)
+                right &= axis.min <= size <= axis.max
+        if not right:
+            ranges = [
+                s if isinstance(s, int) else f"{s} {signature.axis(s).min}..{signature.axis(s).max}"
+                for s in spec.shape
+            ]
+            raise ValueError(
+                f"input {spec.name!r} is {array.dtype.name}{list(array.shape)}, but what was "
+                f"compiled takes {spec.dtype}{ranges}"
+            )
 
 
 @contextmanager
@@ -174,12 +206,18 @@ def session(
     *,
     flat: bool = False,
     channels_last: bool = False,
+    checked: bool = False,
 ) -> Iterator[Session]:
-    """``load(device)`` opened as a session; on leaving, weights and flags are gone."""
+    """``load(device)`` opened as a session; on leaving, weights and flags are gone.
+
+    ``flat``: it takes the inputs positionally. ``checked``: it does not look at shapes itself.
+    """
     with prepared(opening) as device:
         call = load(device)
         with precise(opening):
-            made = Session(call, device, opening, flat=flat, channels_last=channels_last)
+            made = Session(
+                call, device, opening, flat=flat, channels_last=channels_last, checked=checked
+            )
             del call
             try:
                 yield made
@@ -190,6 +228,7 @@ def session(
 __all__ = [
     "PRECISIONS",
     "Session",
+    "fits",
     "is_flat",
     "precise",
     "prepared",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     import torch
 
     from navigator_lab.types.outcome import Product
-
-_CHECK = "AOTI_RUNTIME_CHECK_INPUTS"
 
 
 @runner(
@@ -63,14 +60,6 @@ def _opened(model: Product, opening: Opening) -> Iterator[Session]:
         index = -1 if device.index is None else device.index
         return aoti_load_package(str(model.path / FORMAT.filename), device_index=index)
 
-    before = os.environ.get(_CHECK)
-    # Without it the code reads past the end of an input whose shape it was not compiled for.
-    os.environ[_CHECK] = "1"
-    try:
-        with session(opening, load, flat=is_flat(model.value)) as running:
-            yield running
-    finally:
-        if before is None:
-            del os.environ[_CHECK]
-        else:
-            os.environ[_CHECK] = before
+    # Compiled code doesn't look at the shapes it is given: it would read past the end of an input.
+    with session(opening, load, flat=is_flat(model.value), checked=True) as running:
+        yield running

@@ -66,6 +66,7 @@ class GraphOptions:
     family="PyTorch",
     needs=("torch",),
     options=CompileOptions,
+    fresh=True,  # its pool of compiler processes ends with it
     timeout_s=1800,
     check=compiler,
     explain=explain,

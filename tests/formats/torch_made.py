@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import namedtuple
 from dataclasses import dataclass
@@ -16,9 +17,15 @@ from torch import nn
 from navigator_lab.formats import aoti, torch_export, torch_module, torchscript
 from navigator_lab.runners import (
     aoti as aoti_runner,
+)
+from navigator_lab.runners import (
     torch_compile,
     torch_eager,
+)
+from navigator_lab.runners import (
     torch_export as export_runner,
+)
+from navigator_lab.runners import (
     torchscript as jit_runner,
 )
 from navigator_lab.types import codec
@@ -66,7 +73,7 @@ class Made:
         """Through variants, the first being the source: ``build("torch:fp32", "torchscript:fp32")``."""
         product = self.source
         variants = [Variant.parse(text) for text in way]
-        for i, (before, after) in enumerate(zip(variants, variants[1:], strict=False)):
+        for i, (before, after) in enumerate(itertools.pairwise(variants)):
             out = self.folder / f"{len(list(self.folder.iterdir()))}-{after}".replace(":", "-")
             out.mkdir()
             found = self.edge(before, after)
@@ -308,13 +315,32 @@ def own_dtype(folder: Path) -> Made:
     return made(folder, OwnDtype(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 3)})
 
 
-class OneShape(nn.Module):
-    """Reads its batch as a number, so that a trace of it holds one."""
+class OneSize(nn.Module):
+    """Fits only even batches and 1: an export sees that, a trace holds the batch it was made with."""
 
     def forward(self, x):
-        return x.reshape(int(x.shape[0]), -1) + torch.zeros([int(n) for n in x.shape]).reshape(
-            len(x), -1
+        if x.shape[0] > 1:
+            return x.reshape(x.shape[0] // 2, 2, 4).flatten(0, 1) * 2
+        return x * 2
+
+
+def one_size(folder: Path) -> Made:
+    feeds = [{"x": floats(1, 4, seed=i)} for i in range(2)]
+    return made(folder, OneSize(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 4)})
+
+
+class Held(nn.Module):
+    """Makes a list of its batch's length in Python: a trace holds the two of its example."""
+
+    def forward(self, x):
+        return torch.cat([x[i : i + 1] for i in range(int(x.shape[0]))]) + torch.zeros(
+            [int(n) for n in x.shape]
         )
+
+
+def held(folder: Path) -> Made:
+    feeds = [{"x": floats(1, 4, seed=i)} for i in range(2)]
+    return made(folder, Held(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 4)})
 
 
 class Writer(nn.Module):
@@ -334,6 +360,16 @@ ALL = {
     one.__name__: one
     for one in (cnn, bert, lstm, detector, turned, branching, mixed, own_dtype, writer)
 }
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+
+def random(folder: Path) -> Made:
+    feeds = [{"x": floats(1, 4, seed=i)} for i in range(2)]
+    return made(folder, Random(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 4)})
 
 
 def same(got: list[Any], wanted: list[Any], tolerance: float = 1e-5) -> None:
