@@ -47,7 +47,7 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
         name=safe_name(name.strip("<>")),
         variant=variant("python"),
         fingerprint=digest,
-        write=lambda folder: _write(model, folder / FILENAME, identity.modules),
+        write=lambda folder: write_callable(model, folder, identity.modules),
         parameters=call.parameters,
         keywords=call.keywords,
         variadic=call.variadic,
@@ -55,10 +55,19 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
     )
 
 
-def _write(function: Any, path: Path, modules: set[str]) -> None:
+def write_callable(function: Any, folder: Path, modules: set[str] | None = None) -> None:
+    """A callable as ``callable.pkl``, with the code of the user's own modules that it rests on.
+
+    Raises:
+        ModelError: something in it can't be pickled.
+    """
     import cloudpickle
 
-    with carried_by_value(modules), path.open("wb") as file:
+    if modules is None:
+        identity = Identity()
+        identity.of(function)
+        modules = identity.modules
+    with carried_by_value(modules), (folder / FILENAME).open("wb") as file:
         try:
             cloudpickle.dump(function, file, protocol=5)
         except (pickle.PicklingError, TypeError, AttributeError, RuntimeError) as error:

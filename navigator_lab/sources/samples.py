@@ -76,6 +76,10 @@ def take(
     for at, feed in enumerate(feeds):
         _check(feed, feeds[0], at)
     inputs = tuple(TensorSpec(n, a.dtype.name, tuple(a.shape)) for n, a in feeds[0].items())
+    if captured.variant.format == "onnx":
+        call = None
+    if output_names is not None and call is None:
+        raise SamplesError("the file names its outputs itself", "leave output_names out")
     places, ranges = axes_wish(axes, inputs)
     of_batch = {place.input: place.position for place in places if place.name == BATCH}
     wish = of_batch if of_batch and batch_axis == "auto" else batch_axis
