@@ -15,7 +15,7 @@ from ..types.outcome import Product
 from ..types.plugin import At, action
 from ..types.signature import Signature
 from .calls import output_axis
-from .elements import EDGES, Elements, Extreme, Motion
+from .elements import Elements, Extreme, Motion
 from .infer import FILENAME
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _output(
     moved = share is not None and share > STILL
     if discrete:
         moved = _varies(wanted, theirs, name)
+    histogram, edges = sums.table()
     return OutputAccuracy(
         name=name,
         dtype=dtype,
@@ -130,8 +131,8 @@ def _output(
         relative=_worst(sums.relative),
         hull=tuple(sums.hull.points),
         hull_at=tuple(sums.hull.places),
-        histogram=sums.rows(),
-        edges=EDGES if sums.count else (),
+        histogram=histogram,
+        edges=edges,
         reference_std=sums.std,
         bias=sums.bias,
         cosine=sums.cosine,

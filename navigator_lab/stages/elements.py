@@ -156,10 +156,22 @@ class Elements:
             return 1.0 if a == b else 0.0
         return max(-1.0, min(1.0, self.dot / a / b))
 
-    def rows(self) -> tuple[tuple[int, ...], ...]:
+    def table(self) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:
+        """The histogram and its edges, cut down to the bins that are in use, and one below them
+        for what is zero or smaller than all."""
+        import numpy as np
+
         if self.histogram is None:
-            return ()
-        return tuple(tuple(row) for row in self.histogram.reshape(_BINS, _BINS).tolist())
+            return (), ()
+        whole = self.histogram.reshape(_BINS, _BINS)
+        used = np.flatnonzero(whole.any(axis=0) | whole.any(axis=1))
+        used = used[used > 0]
+        low, high = (int(used[0]) - 1, int(used[-1])) if used.size else (0, 0)
+        kept = whole[low : high + 1, low : high + 1].copy()
+        if low:  # between the zeros and what is in use all bins are empty
+            kept[0, 0] = whole[0, 0]
+            kept[0, 1:], kept[1:, 0] = whole[0, low + 1 : high + 1], whole[low + 1 : high + 1, 0]
+        return tuple(map(tuple, kept.tolist())), EDGES[low : high + 2]
 
 
 def bins(values: np.ndarray) -> np.ndarray:

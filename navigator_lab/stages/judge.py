@@ -139,14 +139,16 @@ def pass_share(
     for i, row in enumerate(one.histogram):
         if i >= high:
             break
+        if not any(row):
+            continue
         if i + 1 <= low:
             passing += sum(row)
             continue
         whole = bisect_left(cuts, i + 1)
         passing += sum(row[whole:])
         cut = bisect_left(cuts, i)
-        # The first bin holds what is equal, so what it cuts is taken to pass.
-        passing += sum(row[j] * (cuts[j] - i if i else 1.0) for j in range(cut, whole) if row[j])
+        if cut < whole:  # the first bin holds what is equal, so what it cuts is taken to pass
+            passing += sum([row[j] * (cuts[j] - i if i else 1.0) for j in range(cut, whole)])
     # What has a shape or a NaN of its own is in no bin, and something did fail.
     share = max(passing, float(one.exact)) / one.elements
     return min(share, 1.0 - 1.0 / one.elements)

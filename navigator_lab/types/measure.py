@@ -62,8 +62,8 @@ class OutputAccuracy:
     ``hull`` are the vertices ``(|ref|, |Δ|)`` of the rising part of the upper convex hull of all
     elements (the rest is never the worst under any tolerance): from it any tolerance is judged
     exactly; ``hull_at`` says of each vertex ``(case, sample, *index)``. ``histogram[i][j]`` counts
-    elements by ``log10|Δ|`` (i) and ``log10|ref|`` (j) in bins of ``edges``; exact zeros and what
-    lies below the first edge are in the first bin, what lies above the last edge in the last.
+    elements by ``log10|Δ|`` (i) and ``log10|ref|`` (j) in bins of ``edges``, half a decade each, cut
+    down to those in use; exact zeros are in the first bin.
     Elements that are NaN or the same infinity in both are equal and enter no other number.
     """
 
