@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 KEEPER = Path(__file__).with_name("keeper.py")
 _FAILED = re.compile(r"failed to load '(?P<name>.+?)' version (?P<version>\d+): (?P<why>.*)")
+_UNREAD = re.compile(r"Poll failed for model directory '(?P<name>.+?)': (?P<why>.*)")
+_SYNTAX = re.compile(r"Error parsing text-format inference\.ModelConfig: (.*)")
 _TAKEN = "already in use"
 
 
@@ -226,12 +228,12 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, timeout_s: flo
 def _refusal(log: str) -> NavigatorError:
     """Why the server gave up, from its log."""
     found = {m["name"]: _plain(m["why"]) for m in _FAILED.finditer(log)}
+    for match in _UNREAD.finditer(log):
+        syntax = _SYNTAX.search(log, 0, match.start())
+        found[match["name"]] = _plain(match["why"]) + (f" ({syntax[1]})" if syntax else "")
     if found:
         said = "; ".join(f"{name!r}: {why}" for name, why in found.items())
         return PackageError(f"Triton refuses the repository: {said}", "correct the model's package")
-    for line in log.splitlines():
-        if re.match(r"E\d{4} ", line) and "]" in line:
-            return PackageError(f"Triton refuses the repository: {line.partition('] ')[2]}")
     return NavigatorError(f"the Triton server ended at once; it said last: {_last(log)}")
 
 

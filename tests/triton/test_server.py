@@ -18,7 +18,7 @@ from triton_making import make, onnx_file, signature
 
 from navigator_lab.errors import NavigatorError, PackageError
 from navigator_lab.triton.repository import publish
-from navigator_lab.triton.server import Server, serve
+from navigator_lab.triton.server import serve
 
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:`torch\.jit:FutureWarning"),
@@ -441,5 +441,3 @@ def _processes(mark: str) -> list[str]:
     return found
 
 
-def test_server_is_told_apart_by_type(served):
-    assert isinstance(served[0], Server)

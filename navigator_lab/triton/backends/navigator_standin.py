@@ -21,12 +21,43 @@ TYPES = {
 class Standin:
     """A Python-based backend; a subclass opens the file and calls it.
 
-    ``open(path)`` gives ``(inputs, outputs)``: dicts name -> (dtype, dims), or None where the file
-    doesn't say. ``call(feeds)`` gives outputs by name.
+    ``open(path)`` opens it and checks it; ``call(feeds)`` gives outputs by name. Runtimes are
+    imported there and not before.
     """
 
     FILENAME = ""
-    KIND_GPU = False
+    CONVERTS = False
+
+    @classmethod
+    def auto_complete_config(cls, config):
+        """Inputs and outputs that are missing are taken from the file, as the C++ backends do.
+
+        What is there is checked in ``initialize``: this runs in a process of its own, in which
+        every import would be paid for twice.
+        """
+        said = config.as_dict()
+        if said.get("input") and said.get("output"):
+            return config
+        with open("/proc/self/cmdline") as file:
+            found = cls.ports(file.read().split("\0")[1])
+        if found is None or any(dims is None for one in found for _, dims in one.values()):
+            return config
+        largest = said.get("max_batch_size", 0)
+        if not largest and all(dims[:1] == [-1] for one in found for _, dims in one.values()):
+            largest = 4  # the server's default
+            config.set_max_batch_size(largest)
+            config.set_dynamic_batching()
+        names = {dtype: name for name, dtype in TYPES.items()}
+        for one, add in zip(found, (config.add_input, config.add_output), strict=True):
+            for name, (dtype, dims) in one.items():
+                rest = dims[1:] if largest else dims
+                add({"name": name, "data_type": names[dtype], "dims": rest or [1]})
+        return config
+
+    @classmethod
+    def ports(cls, path):
+        """``(inputs, outputs)`` of a file, each name -> (dtype, dims); None: it doesn't say."""
+        return
 
     def initialize(self, args):
         self.config = config = json.loads(args["model_config"])
@@ -39,23 +70,23 @@ class Standin:
         )
         self.inputs = config["input"]
         self.outputs = config["output"]
-        if args.get("model_instance_kind") == "GPU" and not self.KIND_GPU:
+        if args.get("model_instance_kind") == "GPU":
             self.refuse("this stand-in runs on the CPU only; instance_group asks for a GPU")
         filename = config.get("default_model_filename") or self.FILENAME
         path = os.path.join(args["model_repository"], str(args["model_version"]), filename)
         if not os.path.exists(path):
             self.refuse(f"unable to find '{path}'")
-        inputs, outputs = self.open(path)
-        self.check("input", self.inputs, inputs)
-        self.check("output", self.outputs, outputs)
+        self.open(path)
+
+    def check_all(self, found):
+        """What the C++ loaders compare: names, types and shapes."""
+        self.check("input", self.inputs, found[0])
+        self.check("output", self.outputs, found[1])
 
     def refuse(self, why):
         raise pb_utils.TritonModelException(f"unable to load model '{self.name}', {why}")
 
     def check(self, kind, said, found):
-        """What the C++ loaders compare: names, types and shapes."""
-        if found is None:
-            return
         for io in said:
             name = io["name"]
             if name not in found:
@@ -65,7 +96,7 @@ class Standin:
                 )
             dtype, dims = found[name]
             asked = TYPES.get(io["data_type"])
-            if dtype and asked != dtype:
+            if dtype and asked != dtype and not self.CONVERTS:
                 self.refuse(
                     f"configuration expects datatype {io['data_type']} for {kind} '{name}', "
                     f"model provides {dtype}"
@@ -148,6 +179,8 @@ class Standin:
 
     def made(self, io, array):
         array = np.array(array, order="C")
+        if self.CONVERTS and array.dtype.name != TYPES[io["data_type"]]:
+            array = array.astype(TYPES[io["data_type"]])
         if array.dtype.kind == "U":
             array = array.astype(object)
         if array.ndim == 0:

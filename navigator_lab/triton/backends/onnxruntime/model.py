@@ -1,7 +1,5 @@
-# ruff: noqa: TID253
 """Stands in for Triton's onnxruntime backend, with ONNX Runtime's Python package, on the CPU."""
 
-import onnxruntime
 from navigator_standin import Standin
 
 DTYPES = {"float": "float32", "double": "float64", "string": "object"}
@@ -12,14 +10,16 @@ class TritonPythonModel(Standin):
 
     FILENAME = "model.onnx"
 
-    def open(self, path):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(self.parameters.get("intra_op_thread_count") or 0)
-        options.inter_op_num_threads = int(self.parameters.get("inter_op_thread_count") or 0)
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        self.scalars = {one.name for one in self.session.get_inputs() if not one.shape}
+    @classmethod
+    def ports(cls, path):
+        import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return cls.of(onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"]))
+
+    @staticmethod
+    def of(session):
         def ports(found):
             made = {}
             for one in found:
@@ -28,7 +28,18 @@ class TritonPythonModel(Standin):
                 made[one.name] = (DTYPES.get(kind, kind), dims)
             return made
 
-        return ports(self.session.get_inputs()), ports(self.session.get_outputs())
+        return ports(session.get_inputs()), ports(session.get_outputs())
+
+    def open(self, path):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(self.parameters.get("intra_op_thread_count") or 0)
+        options.inter_op_num_threads = int(self.parameters.get("inter_op_thread_count") or 0)
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        self.check_all(self.of(self.session))
+        self.scalars = {one.name for one in self.session.get_inputs() if not one.shape}
 
     def call(self, feeds):
         feeds = {k: v.reshape(()) if k in self.scalars else v for k, v in feeds.items()}

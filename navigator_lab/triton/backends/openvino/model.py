@@ -1,11 +1,10 @@
-# ruff: noqa: TID253
+# ruff: noqa: TID253  (only ever run inside Triton's Python stub)
 """Stands in for Triton's openvino backend, with OpenVINO's Python package, on the CPU.
 
 As there, a model with ``max_batch_size`` is fixed at that batch and needs ENABLE_BATCH_PADDING.
 """
 
 import numpy as np
-import openvino
 from navigator_standin import Standin
 
 DTYPES = {
@@ -22,16 +21,27 @@ class TritonPythonModel(Standin):
     """What Triton's Python backend looks for."""
 
     FILENAME = "model.xml"
+    CONVERTS = True  # to the types of the configuration
+
+    @classmethod
+    def ports(cls, path):
+        import openvino
+
+        model = openvino.Core().read_model(path)
+        return cls.of(model.inputs), cls.of(model.outputs)
 
     def open(self, path):
+        import openvino
+
         core = openvino.Core()
         model = core.read_model(path)
-        found = self.ports(model.inputs), self.ports(model.outputs)
+        self.check_all((self.of(model.inputs), self.of(model.outputs)))
         if self.largest:
+            shapes = {}
             for one in model.inputs:
-                shape = one.get_partial_shape()
+                shapes[one.get_any_name()] = shape = one.get_partial_shape()
                 shape[0] = self.largest
-                model.reshape({one.get_any_name(): shape}) if len(model.inputs) == 1 else None
+            model.reshape(shapes)
         properties = {}
         if self.parameters.get("HINT_BF16", "").lower() == "yes":
             properties["INFERENCE_PRECISION_HINT"] = "bf16"
@@ -40,15 +50,10 @@ class TritonPythonModel(Standin):
                 properties[name] = self.parameters[name]
         self.padding = self.parameters.get("ENABLE_BATCH_PADDING", "").lower() == "yes"
         self.compiled = core.compile_model(model, "CPU", properties)
-        self.wanted = [
-            (io["name"], self.compiled.output(io["name"]))
-            for io in self.outputs
-            if io["name"] in found[1]
-        ]
-        return found
+        self.wanted = [(io["name"], self.compiled.output(io["name"])) for io in self.outputs]
 
     @staticmethod
-    def ports(found):
+    def of(found):
         made = {}
         for one in found:
             shape = one.get_partial_shape()

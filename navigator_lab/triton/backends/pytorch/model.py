@@ -1,10 +1,6 @@
-# ruff: noqa: TID253
 """Stands in for Triton's pytorch backend (TorchScript), with torch's Python package, on the CPU."""
 
-import torch
 from navigator_standin import TYPES, Standin
-
-torch.set_num_interop_threads(1)
 
 
 def order(names, arguments):
@@ -26,6 +22,8 @@ class TritonPythonModel(Standin):
     FILENAME = "model.pt"
 
     def open(self, path):
+        import torch
+
         threads = int(self.parameters.get("INTRA_OP_THREAD_COUNT") or 0)
         if threads:
             torch.set_num_threads(threads)
@@ -40,9 +38,10 @@ class TritonPythonModel(Standin):
         self.gives = order([io["name"] for io in self.outputs], None)
         if sorted(self.places) != list(range(len(names))):
             self.refuse(f"its inputs {names} stand for the positions {self.places}")
-        return None, None
 
     def call(self, feeds):
+        import torch
+
         arguments = [None] * len(self.places)
         for io, place in zip(self.inputs, self.places, strict=True):
             arguments[place] = torch.from_numpy(feeds[io["name"]])
