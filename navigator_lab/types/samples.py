@@ -44,7 +44,7 @@ def write(folder: Path, samples: Sequence[Arrays]) -> None:
                 flat[f"{i}:{array.dtype.name}/{name}"] = array.view(bits)
             else:
                 flat[f"{i}/{name}"] = array
-    np.savez(folder / FILENAME, allow_pickle=False, **flat)  # type: ignore[arg-type]
+    np.savez(folder / FILENAME, allow_pickle=False, **flat)
 
 
 def read(folder: Path) -> list[Arrays]:
