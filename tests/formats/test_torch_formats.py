@@ -132,12 +132,6 @@ def test_static_shapes_are_the_users_choice(tmp_path):
     assert len(made.answers(built, "torch-export:fp32@export-cpu", 2)) == 1
 
 
-def test_a_trace_notes_what_is_random(tmp_path):
-    made = tm.random(tmp_path)
-    notes = made.build("torch:fp32", "torchscript:fp32").read(Exported).notes
-    assert any("nondeterministic" in note for note in notes)
-
-
 @pytest.mark.parametrize("format", WAYS)
 def test_a_tensor_of_its_own_type_is_named(tmp_path, format):
     made = tm.own_dtype(tmp_path)

@@ -362,16 +362,6 @@ ALL = {
 }
 
 
-class Random(nn.Module):
-    def forward(self, x):
-        return x + torch.rand_like(x)
-
-
-def random(folder: Path) -> Made:
-    feeds = [{"x": floats(1, 4, seed=i)} for i in range(2)]
-    return made(folder, Random(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 4)})
-
-
 def same(got: list[Any], wanted: list[Any], tolerance: float = 1e-5) -> None:
     for mine, theirs in zip(got, wanted, strict=True):
         assert list(mine) == list(theirs)
