@@ -17,6 +17,7 @@ import pytest
 from triton_making import make, onnx_file, signature
 
 from navigator_lab.errors import NavigatorError, PackageError
+from navigator_lab.triton.checks import check
 from navigator_lab.triton.repository import publish
 from navigator_lab.triton.server import serve
 
@@ -33,13 +34,16 @@ def rows(*shape: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def repository(tmp_path_factory):
+    return tmp_path_factory.mktemp("served") / "repository"
+
+
+@pytest.fixture(scope="module")
+def served(repository):
     """(server, expected): a repository of every kind of package, and a direct run for each."""
-    root = tmp_path_factory.mktemp("served")
-    repository = root / "repository"
     expected = {}
     for name, build in BUILDS.items():
-        folder = root / name
+        folder = repository.parent / name
         folder.mkdir()
         made, expected[name] = build(folder, name)
         publish(made, repository)
@@ -318,6 +322,88 @@ def _callable(folder: Path, name: str):
     return made, (lambda given: double(*given.values()), feeds(3))
 
 
+def _carried_onnx(folder: Path, name: str):
+    """Although Triton has a backend for it, the measured runner is asked for; external data."""
+    import onnxruntime
+
+    model = onnx_file(folder / "model", external=True)
+    sig = signature([("x", "float32", ("batch", 6))], [("y", "float32", ("batch", 3))])
+    made, value = make(
+        folder, "onnx:fp32@ort-cpu", model, sig, [{"x": rows(1, 6)}], name=name, backend="python"
+    )
+    assert value.backend == "python"
+    session = onnxruntime.InferenceSession(model / "model.onnx")
+    return made, (lambda feeds: {"y": session.run(None, feeds)[0]}, {"x": rows(2, 6)})
+
+
+OWN_CODE = """
+import torch
+
+class Own(torch.nn.Module):
+    def forward(self, total):
+        return {"twice": total * 2, "scalar": total.sum()}
+"""
+
+
+def _own_code(folder: Path, name: str):
+    """A class in the user's own file, which the server doesn't have; an output without axes."""
+    import importlib
+
+    import cloudpickle
+    import torch
+
+    (folder / "own").mkdir()
+    (folder / "own/navigator_lab_test_own.py").write_text(OWN_CODE)
+    sys.path.insert(0, str(folder / "own"))
+    try:
+        module = importlib.import_module("navigator_lab_test_own").Own()
+        (folder / "model").mkdir()
+        torch.save(module, folder / "model/model.pt", pickle_module=cloudpickle)
+        sig = signature(
+            [("total", "float32", (2, 3))],
+            [("twice", "float32", (2, 3)), ("scalar", "float32", ())],
+            call={"args": [], "kwargs": {"total": {"input": "total"}}},
+        )
+        made, value = make(
+            folder, "torch:fp32@eager-cpu", folder / "model", sig, [{"total": rows(2, 3)}],
+            name=name,
+        )  # fmt: skip
+    finally:
+        sys.path.remove(str(folder / "own"))
+    assert any("navigator_lab_test_own" in note for note in value.notes)
+
+    def direct(feeds):
+        return {"twice": feeds["total"] * 2, "scalar": feeds["total"].sum().reshape(1)}
+
+    return made, (direct, {"total": rows(2, 3)})
+
+
+def _onnx_text(folder: Path, name: str):
+    """Strings in, strings out."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["words"], ["same"])],
+        "g",
+        [helper.make_tensor_value_info("words", TensorProto.STRING, ["batch", 2])],
+        [helper.make_tensor_value_info("same", TensorProto.STRING, ["batch", 2])],
+    )
+    (folder / "model").mkdir()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save_model(model, folder / "model/model.onnx")
+    sig = signature([("words", "<U5", ("batch", 2))], [("same", "object", ("batch", 2))])
+    made, _ = make(
+        folder, "onnx:fp32@ort-cpu", folder / "model", sig, [{"words": np.array([["a", "größe"]])}],
+        name=name,
+    )  # fmt: skip
+    words = np.array([["x", "äöü"], ["", "long enough"]], object)
+    return made, (
+        lambda feeds: {"same": np.char.encode(feeds["words"].astype("U")).astype(object)},
+        {"words": words},
+    )
+
+
 BUILDS = {
     "onnx": _onnx,
     "onnx_ids": _onnx_ids,
@@ -329,6 +415,9 @@ BUILDS = {
     "torch_eager": _torch_eager,
     "torch_export": _torch_export,
     "callable": _callable,
+    "carried_onnx": _carried_onnx,
+    "own_code": _own_code,
+    "onnx_text": _onnx_text,
 }
 
 
@@ -341,13 +430,33 @@ def test_answers_like_the_direct_run(served, name):
     for output, array in wanted.items():
         assert got[output].dtype == array.dtype
         assert got[output].shape == array.shape
-        np.testing.assert_allclose(got[output], array, rtol=1e-4, atol=1e-4)
+        if array.dtype == object:
+            assert got[output].tolist() == array.tolist()
+        else:
+            np.testing.assert_allclose(got[output], array, rtol=1e-4, atol=1e-4)
 
 
 def test_warm_up_ran_at_one_and_at_the_largest_batch(served):
     server, _ = served
     stats = server.statistics("torch_export")
     assert {1, 8} <= {int(one["batch_size"]) for one in stats["batch_stats"]}
+
+
+def test_our_checks_find_nothing_in_what_the_server_takes(served, repository):
+    assert check(repository) == []
+
+
+def test_a_carried_package_needs_nothing_of_ours(served, repository):
+    """What it imports of ours is the copy that it carries."""
+    carried = repository / "carried_onnx/1/carried"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from navigator_lab.runners.onnxruntime import ort\n"
+        "own = [m.__file__ for n, m in sys.modules.items() if n.startswith('navigator_lab')]\n"
+        "assert own and all(f.startswith(sys.argv[1]) for f in own), own\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, carried], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_refusals_are_in_the_servers_words(served):
@@ -391,6 +500,10 @@ def test_a_bad_repository_is_refused_with_the_reason(tmp_path, change, words):
     with pytest.raises(PackageError) as refused, serve(tmp_path / "repository"):
         pass
     assert words in refused.value.message
+    # Our own checks say so too; of a backend they only know that it is none of Triton's.
+    (found, *_) = check(tmp_path / "repository")
+    assert words in found.message
+    assert found.error == ("nothing" not in words)
 
 
 def test_no_repository_and_no_model(tmp_path):
@@ -439,5 +552,3 @@ def _processes(mark: str) -> list[str]:
             except OSError:
                 continue
     return found
-
-

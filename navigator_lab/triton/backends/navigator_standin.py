@@ -149,7 +149,7 @@ class Standin:
             for io in self.inputs:
                 tensor = pb_utils.get_input_tensor_by_name(request, io["name"])
                 if tensor is not None:
-                    feeds[io["name"]] = tensor.as_numpy()
+                    feeds[io["name"]] = text(tensor.as_numpy())
             key = i
             if self.largest:
                 key = tuple((name, array.shape[1:]) for name, array in feeds.items())
@@ -186,3 +186,12 @@ class Standin:
         if array.ndim == 0:
             array = array.reshape(1)
         return pb_utils.Tensor(io["name"], array)
+
+
+def text(array):
+    """Text as text: it arrives as bytes."""
+    if array.dtype != object:
+        return array
+    made = np.empty(array.shape, object)
+    made.ravel()[:] = [v.decode() if isinstance(v, bytes) else v for v in array.ravel()]
+    return made

@@ -91,8 +91,10 @@ class TritonPythonModel:
         if len(spec.shape) == 0 or (self.batched and len(spec.shape) == 1):
             # Triton has no empty shape: these travel with an axis of one.
             array = array.reshape(array.shape[: len(spec.shape)])
-        if spec.dtype.startswith("<U"):
-            array = np.array([_text(v) for v in array.ravel()]).reshape(array.shape)
+        if array.dtype == object:  # text arrives as bytes
+            texts = [v.decode() if isinstance(v, bytes) else str(v) for v in array.ravel()]
+            kind = str if spec.dtype.startswith("<U") else object
+            array = np.array(texts, kind).reshape(array.shape)
         return array
 
     def _compute(self, many):
@@ -116,10 +118,6 @@ class TritonPythonModel:
         elif self.batched and array.ndim == 1:
             array = array.reshape(-1, 1)
         return pb_utils.Tensor(spec.name, array)
-
-
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _refusal(error):

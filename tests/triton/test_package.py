@@ -1,0 +1,211 @@
+"""What the package action writes and says; that it serves is `test_server`'s."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from triton_making import make, onnx_file, signature
+
+from navigator_lab.errors import PackageError
+from navigator_lab.triton import config as configs
+from navigator_lab.types.measure import BatchTiming, Interval, Timing
+
+SIG = signature([("x", "float32", ("batch", 6))], [("y", "float32", ("batch", 3))], largest=32)
+SAMPLES = [{"x": np.arange(6, dtype=np.float32).reshape(1, 6)}]
+
+
+def packed(tmp_path, target="onnx:fp32@ort-cpu", timing=None, **options):
+    model = onnx_file(tmp_path / "model")
+    folder, value = make(tmp_path, target, model, SIG, SAMPLES, timing, name="m", **options)
+    assert configs.to_text(configs.parse(value.config)) == value.config
+    assert (folder / "config.pbtxt").read_text() == value.config
+    return folder, value, configs.parse(value.config)
+
+
+def timing(*batches, best=None):
+    span = Interval(1.0, 1.0, 1.0)
+    measured = tuple(
+        BatchTiming(b, 20, 3, span, 1.0, 1.0, span, 1.0, Interval(b * 1000.0, 0, 0))
+        for b in batches
+    )
+    return Timing(measured, 1.0, 1, best_batch=best)
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    one, _, _ = packed(tmp_path / "one", backend="python")
+    two, _, _ = packed(tmp_path / "two", backend="python")
+    files = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(two) for p in two.rglob("*") if p.is_file())
+    assert [f for f in files if (one / f).read_bytes() != (two / f).read_bytes()] == []
+
+
+def test_sizes_come_from_what_was_measured(tmp_path):
+    _, value, config = packed(tmp_path, timing=timing(1, 2, 4, 8, 16, best=4))
+    assert config.max_batch_size == 16
+    assert list(config.dynamic_batching.preferred_batch_size) == [4]
+    assert any("largest batch that was measured" in note for note in value.notes)
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    _, value, config = packed(tmp_path)
+    assert config.max_batch_size == 32
+    assert any("nothing was measured" in note for note in value.notes)
+
+
+def test_options_are_written(tmp_path):
+    folder, value, config = packed(
+        tmp_path,
+        version=7,
+        max_batch_size=8,
+        preferred_batch_sizes=(2, 4),
+        max_queue_delay_us=250,
+        instance_count=3,
+        warmup=False,
+        platform=True,
+    )
+    assert (folder / "7/model.onnx").is_file()
+    assert config.platform == "onnxruntime_onnx"
+    assert not config.backend
+    assert list(config.dynamic_batching.preferred_batch_size) == [2, 4]
+    assert config.dynamic_batching.max_queue_delay_microseconds == 250
+    assert config.instance_group[0].count == 3
+    assert not config.model_warmup
+    assert value.version == 7
+
+
+def test_no_batching(tmp_path):
+    _, _, config = packed(tmp_path, max_batch_size=0)
+    assert not config.HasField("dynamic_batching")
+    assert list(config.input[0].dims) == [-1, 6]
+    assert list(config.model_warmup[0].inputs["x"].dims) == [1, 6]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_batch_size": 64}, "up to 32"),
+        ({"max_batch_size": -2}, "max_batch_size"),
+        ({"max_batch_size": 4, "preferred_batch_sizes": (8,)}, "preferred batch size of 8"),
+        ({"preferred_batch_sizes": (0,)}, "below 1"),
+        ({"instance_count": 0}, "instance_count"),
+        ({"max_queue_delay_us": -1}, "max_queue_delay_us"),
+        ({"version": 0}, "version"),
+    ],
+)
+def test_options_that_mean_nothing(tmp_path, options, words):
+    with pytest.raises(PackageError, match=words):
+        packed(tmp_path, **options)
+
+
+def test_cuda(tmp_path):
+    _, _, config = packed(tmp_path, "onnx:tf32@ort-cuda:1")
+    kinds = configs.messages().ModelInstanceGroup
+    assert config.instance_group[0].kind == kinds.KIND_GPU
+    assert list(config.instance_group[0].gpus) == [1]
+    (cuda,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+    assert dict(cuda.parameters) == {"use_tf32": "1"}
+
+
+def test_warm_up_is_the_real_sample(tmp_path):
+    folder, _, config = packed(tmp_path, max_batch_size=8)
+    assert [one.batch_size for one in config.model_warmup] == [1, 8]
+    file = config.model_warmup[0].inputs["x"].input_data_file
+    data = np.frombuffer((folder / "warmup" / file).read_bytes(), np.float32)
+    np.testing.assert_array_equal(data, SAMPLES[0]["x"].ravel())
+
+
+def test_a_file_with_a_fixed_batch_is_not_batched(tmp_path):
+    import onnx
+
+    model = onnx_file(tmp_path / "model")
+    made = onnx.load(model / "model.onnx")
+    made.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(made, model / "model.onnx")
+    _, value = make(tmp_path, "onnx:fp32@ort-cpu", model, SIG, SAMPLES, name="m")
+    config = configs.parse(value.config)
+    assert config.max_batch_size == 0
+    assert list(config.output[0].dims) == [1, 3]
+    assert any("first axis of 'x' is 1" in note for note in value.notes)
+
+
+def test_a_file_of_other_names_is_refused(tmp_path):
+    model = onnx_file(tmp_path / "model")
+    other = signature([("z", "float32", ("batch", 6))], [("y", "float32", ("batch", 3))])
+    with pytest.raises(PackageError, match="no input 'z'"):
+        make(tmp_path, "onnx:fp32@ort-cpu", model, other, [{"z": SAMPLES[0]["x"]}], name="m")
+
+
+def test_what_a_carried_package_holds(tmp_path):
+    folder, value, config = packed(tmp_path, backend="python")
+    assert config.backend == "python"
+    assert {"1/model.py", "1/artefact/model.onnx", "1/serve.json", "1/requirements.txt"} <= set(
+        value.files
+    )
+    needs = (folder / "1/requirements.txt").read_text().split()
+    assert any(line.startswith("onnxruntime") and "==" in line for line in needs)
+    serve = json.loads((folder / "1/serve.json").read_text())
+    assert serve["target"] == "onnx:fp32@ort-cpu"
+    text = b"".join(p.read_bytes() for p in folder.rglob("*.json"))
+    assert str(tmp_path).encode() not in text
+
+
+def test_precision_of_openvino(tmp_path):
+    import openvino
+
+    onnx_file(tmp_path / "onnx")
+    (tmp_path / "model").mkdir()
+    model = openvino.convert_model(tmp_path / "onnx/model.onnx")
+    openvino.save_model(model, tmp_path / "model/model.xml")
+    for precision, hint in (("bf16", "YES"), ("fp32", "")):
+        target = f"openvino:{precision}@ov-cpu"
+        _, value = make(tmp_path / precision, target, tmp_path / "model", SIG, SAMPLES, name="m")
+        config = configs.parse(value.config)
+        assert config.max_batch_size == 0
+        assert config.parameters["HINT_BF16"].string_value == hint
+        assert any("f32" in note for note in value.notes) == (precision == "fp32")
+
+
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit:FutureWarning")
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit:DeprecationWarning")
+def test_torchscript_that_the_cpp_backend_cannot_call_is_carried(tmp_path):
+    import torch
+
+    class Takes(torch.nn.Module):
+        def forward(self, x) -> dict[str, torch.Tensor]:
+            return {"y": x[:, :3]}
+
+    (tmp_path / "model").mkdir()
+    torch.jit.script(Takes()).save(str(tmp_path / "model/model.pt"))
+    _, value = make(
+        tmp_path, "torchscript-script:fp32@jit-cpu", tmp_path / "model", SIG, SAMPLES, name="m"
+    )
+    assert value.backend == "python"
+    assert any("Dict" in note for note in value.notes)
+
+
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit:FutureWarning")
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit:DeprecationWarning")
+def test_scripted_arguments_go_by_the_call(tmp_path):
+    """A raw module that is called by keywords keeps its names: they are forward's own."""
+    import torch
+
+    class Named(torch.nn.Module):
+        def forward(self, first, second):
+            return first[:, :3] - second[:, :3]
+
+    (tmp_path / "model").mkdir()
+    torch.jit.script(Named()).save(str(tmp_path / "model/model.pt"))
+    inputs = [("second", "float32", ("batch", 6)), ("first", "float32", ("batch", 6))]
+    call = {"args": [], "kwargs": {n: {"input": n} for n in ("second", "first")}}
+    sample = dict.fromkeys(("second", "first"), SAMPLES[0]["x"])
+    sig = signature(inputs, [("y", "float32", ("batch", 3))], call=call)
+    _, value = make(
+        tmp_path, "torchscript-script:fp32@jit-cpu", tmp_path / "model", sig, [sample], name="m"
+    )
+    config = configs.parse(value.config)
+    assert value.backend == "pytorch"
+    assert [io.name for io in config.input] == ["second", "first"]
+    assert not [note for note in value.notes if "served as" in note]
