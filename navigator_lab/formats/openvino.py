@@ -38,6 +38,8 @@ FORMAT = Format(
     family="OpenVINO",
 )
 NEEDS = ("openvino",)
+# Quantised, they run and give wrong numbers.
+RECURRENT = "LSTMSequence,GRUSequence,RNNSequence,LSTMCell,GRUCell,RNNCell,TensorIterator,Loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,22 @@ class Int8Options:
         "mixed: activations asymmetric where that is more exact; performance: all symmetric",
         choices=("mixed", "performance"),
     )
-    transformer: bool = option(False, "keep what transformers are sensitive to in fp32")
+    kind: str = option(
+        "auto",
+        "of a transformer, what it is sensitive to stays in fp32; auto: attention, no convolutions",
+        choices=("auto", "transformer", "other"),
+    )
     fast_bias_correction: bool = option(
         True, "the quick correction of biases; False: the exact one"
     )
-    exclude: str = option("", "operator types that stay in fp32, separated by commas")
+    overflow_fix: str = option(
+        "enable",
+        "weights of 7 bits in 8, so that CPUs without VNNI don't saturate",
+        choices=("enable", "first_layer_only", "disable"),
+    )
+    exclude: str = option(
+        RECURRENT, "OpenVINO operator types that stay in fp32, separated by commas"
+    )
 
 
 @edge(
@@ -153,15 +166,19 @@ def to_int8(at: At, model: Product, samples: Product) -> Ir:
     options = at.options or Int8Options()
     signature = samples.read(Signature)
     feeds = stored.read(samples.path)
+    source = read(model)
     kinds = [name.strip() for name in options.exclude.split(",") if name.strip()]
     at.say(f"calibrating on {len(feeds)} samples")
     made = nncf.quantize(
-        read(model),
+        source,
         nncf.Dataset(feeds),
         subset_size=len(feeds),
         preset=nncf.QuantizationPreset(options.preset),
-        model_type=nncf.ModelType.TRANSFORMER if options.transformer else None,
+        model_type=nncf.ModelType.TRANSFORMER if _attends(source, options) else None,
         fast_bias_correction=options.fast_bias_correction,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix(options.overflow_fix)
+        ),
         ignored_scope=nncf.IgnoredScope(types=kinds, validate=False) if kinds else None,
     )
     value = _save(at, made, signature)
@@ -171,6 +188,14 @@ def to_int8(at: At, model: Product, samples: Product) -> Ir:
             "use fp16 or bf16, or leave this model in fp32",
         )
     return value
+
+
+def _attends(made: openvino.Model, options: Int8Options) -> bool:
+    if options.kind != "auto":
+        return options.kind == "transformer"
+    found = {op.get_type_name() for op in made.get_ops()}
+    attention = {"Softmax", "MatMul"} <= found or "ScaledDotProductAttention" in found
+    return attention and "Convolution" not in found
 
 
 def read(model: Product) -> openvino.Model:

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 LEVELS = {
     "all": "ORT_ENABLE_ALL",
+    "layout": "ORT_ENABLE_LAYOUT",
     "extended": "ORT_ENABLE_EXTENDED",
     "basic": "ORT_ENABLE_BASIC",
     "disabled": "ORT_DISABLE_ALL",
 }
+# Of ONNX Runtime 1.31: it segfaults while loading valid fp16 graphs with recurrent operators.
+CRASHING = ("FuseFp16InitializerToFp32NodeTransformer",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,9 @@ def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
     options = opening.options or OrtOptions()
     asked = onnxruntime.SessionOptions()
     level = "disabled" if opening.reference else options.optimization
-    asked.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[level])
+    known = onnxruntime.GraphOptimizationLevel
+    # Older releases know no level of its own for layouts.
+    asked.graph_optimization_level = getattr(known, LEVELS[level], known.ORT_ENABLE_EXTENDED)
     asked.intra_op_num_threads = opening.threads or options.threads
     asked.inter_op_num_threads = options.inter_threads
     if options.execution == "parallel":
@@ -107,7 +112,9 @@ def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
         }
         providers = [(provider, settings), "CPUExecutionProvider"]
     path = model.path / FORMAT.filename
-    session = onnxruntime.InferenceSession(str(path), asked, providers=providers)
+    session = onnxruntime.InferenceSession(
+        str(path), asked, providers=providers, disabled_optimizers=list(CRASHING)
+    )
     if device.kind == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise NavigatorError(
             "ONNX Runtime could not start CUDA and would have run on the CPU",

@@ -5,9 +5,18 @@ One file an edge's kind: ``export`` from torch, ``half`` to 16-bit floats (``ret
 foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 """
 
-from .export import from_torch
+from .export import from_program, from_script, from_torch, from_trace
 from .graph import FORMAT
 from .half import to_half
 from .quantize import to_int8, to_int8_dynamic
 
-__all__ = ["FORMAT", "from_torch", "to_half", "to_int8", "to_int8_dynamic"]
+__all__ = [
+    "FORMAT",
+    "from_program",
+    "from_script",
+    "from_torch",
+    "from_trace",
+    "to_half",
+    "to_int8",
+    "to_int8_dynamic",
+]

@@ -5,13 +5,14 @@ The graph takes the signature's inputs in their order and gives its outputs in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from navigator_lab.errors import ModelError
 from navigator_lab.formats._torch import (
     CannotBuild,
     flat,
+    is_flat,
     load,
     quiet_build,
     said,
@@ -19,6 +20,7 @@ from navigator_lab.formats._torch import (
     trials,
 )
 from navigator_lab.formats.torch_module import FORMAT as TORCH
+from navigator_lab.types import pytree
 from navigator_lab.types import samples as stored
 from navigator_lab.types.outcome import Product
 from navigator_lab.types.plugin import At, edge, option
@@ -43,6 +45,13 @@ class ExportOptions:
     optimize: bool = option(True, "let the dynamo exporter fold constants and merge nodes")
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptOptions:
+    """How a TorchScript file becomes a graph."""
+
+    opset: int = option(0, "version of the standard operators; 0: the exporter's own default")
+
+
 def free_axes(signature: Signature) -> list[dict[int, str]]:
     """Of each input, the axes that vary and can: one that may only be one element is fixed."""
     fixed = {axis.name for axis in signature.axes if axis.max == axis.min}
@@ -60,24 +69,80 @@ def from_torch(at: At, model: Product, samples: Product) -> graph.Graph:
     return export(at, module, _example(samples, signature), signature)
 
 
+@edge(
+    "torch-export",
+    "onnx",
+    "fp32",
+    needs=NEEDS,
+    options=ExportOptions,
+    timeout_s=1800,
+    explain=explain,
+)
+def from_program(at: At, model: Product, samples: Product) -> graph.Graph:
+    """Translate the exported program into an ONNX graph; what it fixed stays fixed."""
+    import torch
+
+    signature = samples.read(Signature)
+    program = torch.export.load(model.path / "model.pt2")
+    return export(at, program, (), signature, names=_in_order(model, signature))
+
+
+def _from_script(at: At, model: Product, samples: Product) -> graph.Graph:
+    """Export the traced or scripted file with the older exporter, the only one that reads it."""
+    import torch
+
+    signature = samples.read(Signature)
+    options = ExportOptions("torchscript", (at.options or ScriptOptions()).opset)
+    with quiet_build():
+        module = torch.jit.load(str(model.path / "model.pt"), map_location="cpu").eval()
+    args, kwargs = _example(samples, signature), {}
+    if not is_flat(model.value):
+        named = {spec.name: tensor for spec, tensor in zip(signature.inputs, args, strict=True)}
+        given, kwargs = pytree.unflatten(signature.call, named)
+        args = tuple(given)
+    names = _in_order(model, signature)
+    return export(replace(at, options=options), module, args, signature, names=names, kwargs=kwargs)
+
+
+_script = {"needs": NEEDS, "options": ScriptOptions, "timeout_s": 1800, "explain": explain}
+from_trace = edge("torchscript", "onnx", "fp32", **_script)(_from_script)
+from_script = edge("torchscript-script", "onnx", "fp32", **_script)(_from_script)
+
+
+def _in_order(model: Product, signature: Signature) -> list[str]:
+    """The inputs in the order in which a file takes them: what we built takes the signature's."""
+    if signature.call is None or is_flat(model.value):
+        return [spec.name for spec in signature.inputs]
+    return pytree.inputs_of(signature.call)
+
+
 def _example(samples: Product, signature: Signature) -> tuple[Any, ...]:
     feeds = trials(stored.read(samples.path), signature)[0][1]
     return tuple(tensors_of(feeds, signature))
 
 
-def export(at: At, module: Any, args: tuple[Any, ...], signature: Signature) -> graph.Graph:
-    """Export ``module``, which takes flat tensors and gives a tuple of them, into ``at.out``."""
+def export(
+    at: At,
+    module: Any,
+    args: tuple[Any, ...],
+    signature: Signature,
+    *,
+    names: list[str] | None = None,
+    kwargs: dict[str, Any] | None = None,
+) -> graph.Graph:
+    """Export ``module`` into ``at.out``; ``names`` are its inputs in the order it takes them."""
     import torch
 
     options = at.options or ExportOptions()
     path = at.out / graph.FORMAT.filename
-    inputs = [spec.name for spec in signature.inputs]
+    inputs = names or [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
-    free = free_axes(signature)
+    free = {s.name: axes for s, axes in zip(signature.inputs, free_axes(signature), strict=True)}
+    program = isinstance(module, torch.export.ExportedProgram)
     at.say(f"exporting with {options.exporter}")
     with quiet_build() as notes:
         try:
-            if options.exporter == "torchscript":
+            if options.exporter == "torchscript" and not program:
                 torch.onnx.export(
                     module,
                     args,
@@ -86,7 +151,8 @@ def export(at: At, module: Any, args: tuple[Any, ...], signature: Signature) -> 
                     opset_version=options.opset or None,
                     input_names=inputs,
                     output_names=outputs,
-                    dynamic_axes={n: axes for n, axes in zip(inputs, free, strict=True) if axes},
+                    dynamic_axes={name: axes for name, axes in free.items() if axes},
+                    kwargs=kwargs or None,
                 )
                 made = graph.load(path)
                 path.unlink()
@@ -94,19 +160,20 @@ def export(at: At, module: Any, args: tuple[Any, ...], signature: Signature) -> 
                 # DYNAMIC, not a named Dim: it refuses to fix an axis too, and takes what the
                 # model says of its range, where a named one asks the user to spell it.
                 dynamic = torch.export.Dim.DYNAMIC
-                program = torch.onnx.export(
+                shapes = tuple(dict.fromkeys(free[n], dynamic) or None for n in inputs)
+                written = torch.onnx.export(
                     module,
                     args,
                     dynamo=True,
                     opset_version=options.opset or None,
-                    dynamic_shapes=tuple(dict.fromkeys(axes, dynamic) or None for axes in free),
+                    dynamic_shapes=None if program else shapes,
                     input_names=inputs,
                     output_names=outputs,
                     optimize=options.optimize,
                     verbose=False,
                 )
-                assert program is not None
-                made = program.model_proto
+                assert written is not None
+                made = written.model_proto
         except Exception as error:  # foreign code: any class may come
             raise CannotBuild(f"the ONNX exporter refuses the model: {_why(error)}") from error
     return finish(at, made, signature, options.exporter, tuple(notes))
