@@ -7,6 +7,7 @@ order and give a flat tuple; only the source (and what is scripted from it) keep
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -265,7 +266,8 @@ def said(error: Any, length: int = 300) -> str:
     # The interpreter of TorchScript puts what happened last, below the code it happened in.
     if "TorchScript interpreter" in text:
         text = text.rstrip().rsplit("\n", 1)[-1].removeprefix("RuntimeError: ")
-    for tail in ("For more information", "consider using data-dependent friendly"):
+    text = re.sub(r"For more information[^\n]*", "", text)
+    for tail in ("consider using data-dependent friendly", "The error above occurred"):
         text = text.split(tail, 1)[0]
     lines = [line.strip() for line in text.splitlines()]
     useful = [

@@ -58,28 +58,48 @@ class ExportOptions:
 )
 def export(at: At, model: Product, samples: Product) -> Exported:
     """Trace the module into one graph with symbolic sizes."""
-    import torch
-
     signature = samples.read(Signature)
     tried = trials(sampling.read(samples.path), signature)
     module = flat(load(model.path / TORCH.filename), signature)
-    example = tuple(tensors_of(tried[0][1], signature))
+    options = at.options
     with quiet_build() as notes:
         try:
-            program = torch.export.export(
-                module,
-                example,
-                dynamic_shapes=_shapes(signature, at.options.shapes, example),
-                strict=at.options.strict,
-            )
-            torch.export.save(program, at.out / FORMAT.filename)
-        except Exception as error:  # foreign code: any class may come
-            raise CannotBuild(f"torch.export refuses the model: {said(error)}") from error
-        again = torch.export.load(at.out / FORMAT.filename).module()
-        prove(
-            "the program", again, tried[:1] if at.options.shapes == "static" else tried, signature
-        )
+            _export(at, module, tried, signature, options.shapes)
+        except CannotBuild as error:
+            if options.shapes != "dims" or "Constraints violated" not in str(error):
+                raise
+            # Sizes that depend on each other (total = past + 1) can't be said beforehand: torch
+            # may find them, if what it finds still fits every trial.
+            try:
+                _export(at, module, tried, signature, "auto")
+            except CannotBuild:
+                raise error from None
+            notes.append(f"torch chose the ranges of the sizes: {said(error)}")
     return Exported(notes=tuple(notes))
+
+
+def _export(at: At, module: Any, tried: Any, signature: Signature, shapes: str) -> None:
+    """The file, proven on every trial (with static shapes on the first).
+
+    Raises:
+        CannotBuild: torch.export or the program refused.
+    """
+    import torch
+
+    example = tuple(tensors_of(tried[0][1], signature))
+    path = at.out / FORMAT.filename
+    try:
+        program = torch.export.export(
+            module,
+            example,
+            dynamic_shapes=_shapes(signature, shapes, example),
+            strict=at.options.strict,
+        )
+        torch.export.save(program, path)
+    except Exception as error:  # foreign code: any class may come
+        raise CannotBuild(f"torch.export refuses the model: {said(error)}") from error
+    again = torch.export.load(path).module()
+    prove("the program", again, tried[:1] if shapes == "static" else tried, signature)
 
 
 def _shapes(signature: Signature, how: str, example: tuple[Any, ...]) -> tuple[Any, ...]:

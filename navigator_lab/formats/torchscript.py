@@ -53,7 +53,9 @@ SCRIPT = Format(
 class TraceOptions:
     """How a module is traced."""
 
-    check: bool = option(True, "trace twice and compare graphs and answers: finds what keeps a state")
+    check: bool = option(
+        True, "trace twice and compare graphs and answers: finds what keeps a state"
+    )
     strict: bool = option(True, "refuse lists and dicts that change inside the forward")
     device: str = option(
         "cpu",

@@ -105,6 +105,7 @@ def _opened(
 ) -> Iterator[Session]:
     import torch
     import torch._dynamo.config
+    from torch._dynamo.exc import FailOnRecompileLimitHit
 
     def load(device: torch.device) -> Any:
         module = on(device, model, options.channels_last)
@@ -113,10 +114,17 @@ def _opened(
         )
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            torch.compiler.cudagraph_mark_step_begin()
-            return made(*args, **kwargs)
+            if isinstance(options, GraphOptions):
+                torch.compiler.cudagraph_mark_step_begin()
+            try:
+                return made(*args, **kwargs)
+            except FailOnRecompileLimitHit as error:
+                limit = torch._dynamo.config.recompile_limit
+                raise RuntimeError(
+                    f"more than {limit} kinds of shapes were compiled (recompile_limit)"
+                ) from error
 
-        return call if isinstance(options, GraphOptions) else made
+        return call
 
     torch.compiler.reset()
     # Else dynamo runs the module eagerly after too many shapes, and what is timed is not compiled.

@@ -126,6 +126,24 @@ def test_scripts_of_one_class_follow_each_other(tmp_path):
         )
 
 
+def test_sizes_that_follow_from_each_other_are_found_and_noted(tmp_path):
+    made = tm.cached(tmp_path)
+    built = made.build("torch:fp32", "torch-export:fp32")
+    assert "past" in built.read(Exported).notes[-1]
+    tm.same(made.answers(built, "torch-export:fp32@export-cpu"), reference(made))
+
+
+@pytest.mark.parametrize("format", ["torchscript", "torch-export"])
+def test_autocast_is_kept_by_an_export(tmp_path, format):
+    made = tm.cnn(tmp_path)
+    low = made.build("torch:fp32", "torch:bf16", options={"how": "autocast"})
+    whole = tm.Made(tmp_path, low, made.samples, made.signature, made.feeds)
+    built = whole.build("torch:bf16", f"{format}:bf16")
+    got = made.answers(built, f"{format}:bf16@{WAYS[format]}-cpu")
+    tm.same(got, made.answers(low, "torch:bf16@eager-cpu"), 1e-3)
+    assert not np.array_equal(got[0]["output"], reference(made)[0]["output"])
+
+
 def test_static_shapes_are_the_users_choice(tmp_path):
     made = tm.held(tmp_path)
     built = made.build("torch:fp32", "torch-export:fp32", options={"shapes": "static"})

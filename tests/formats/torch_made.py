@@ -343,6 +343,29 @@ def held(folder: Path) -> Made:
     return made(folder, Held(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 4)})
 
 
+class Cached(nn.Module):
+    """The mask is one longer than the past: two sizes of which one follows from the other."""
+
+    def forward(self, token, past, mask):
+        whole = torch.cat([past, token], 1)
+        return (whole * mask).sum(1)
+
+
+def cached(folder: Path) -> Made:
+    feeds = [
+        {"token": floats(1, 1), "past": floats(1, n), "mask": np.ones((1, n + 1), np.float32)}
+        for n in (4, 6)
+    ]
+    return made(
+        folder,
+        Cached(),
+        feeds,
+        {"token": ("batch", 1), "past": ("batch", "past"), "mask": ("batch", "total")},
+        {"output": ("batch",)},
+        axes=(Axis("batch", 1, 2, 8), Axis("past", 4, 4, 6), Axis("total", 5, 5, 7)),
+    )
+
+
 class Writer(nn.Module):
     """Writes into its own input and gives it back."""
 
