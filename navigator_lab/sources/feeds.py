@@ -64,18 +64,17 @@ def _of_file(path: Path) -> Iterator[Any]:
     if not path.stat().st_size:
         raise SamplesError(f"{shown} is empty (0 bytes)", "write it again: numpy.savez(path, x=x)")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            yield loaded
-            return
-        with loaded:
-            feed = {name: loaded[name] for name in loaded.files}
+        # Opened here, because numpy leaves a file that it can't read open.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            alone = isinstance(loaded, np.ndarray)
+            feed = loaded if alone else {name: loaded[name] for name in loaded.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise SamplesError(
             f"{shown} is no readable .npz or .npy file of numbers: {error}",
             "write it with numpy.savez(path, NAME=array, …), one array an input",
         ) from None
-    if not feed:
+    if not alone and not feed:
         raise SamplesError(f"{shown} holds no arrays", "numpy.savez(path, NAME=array, …)")
     yield feed
 

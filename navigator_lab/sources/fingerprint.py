@@ -37,6 +37,7 @@ _MODULE_IGNORED = {
     "_compiled_call_impl",
     "_forward_hooks_always_called",
     "_is_full_backward_hook",
+    "_is_torch_compile",
     "_load_state_dict_post_hooks",
     "_load_state_dict_pre_hooks",
     "_non_persistent_buffers_set",

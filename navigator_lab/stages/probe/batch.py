@@ -82,11 +82,12 @@ def find(
                 f"along {_shown(axes)} it grows, but answers change with what else is in the batch "
                 f"({found.differs}); batch_axis={_shown(axes)} takes it nevertheless"
             )
+            reason = reason or passed_over
             loose = loose or (None if found.differs_far else found)
     if loose is not None:
         notes.append(f"answers depend a little on the batch they are in: {loose.differs}")
         return loose
-    return Batch(why=passed_over or reason or "no axis has one size in all inputs")
+    return Batch(why=reason or "no axis has one size in all inputs")
 
 
 def _say_where(axes: Axes, passed_over: str, notes: list[str]) -> None:
@@ -101,7 +102,8 @@ def _say_where(axes: Axes, passed_over: str, notes: list[str]) -> None:
 
 def _shown(axes: Axes) -> str:
     kinds = set(axes.values())
-    return str(kinds.pop()) if len(kinds) == 1 else str(axes)
+    named = {name: axis for name, axis in axes.items() if axis is not None}
+    return str(kinds.pop()) if len(kinds) == 1 else str(named)
 
 
 def _candidates(feeds: Sequence[Arrays]) -> Iterator[Axes]:
@@ -186,8 +188,10 @@ def _judged(axes: Axes, one: Asked, other: Asked, two: Asked, three: Asked) -> B
         moved = [i for i, size in enumerate(sizes) if len(set(size)) > 1]
         if len(moved) == 1 and sizes[moved[0]] == (1, 2, 3):
             axis = outputs[name] = moved[0]
-            parts = np.concatenate([array, other.outputs[name]], axis=axis)
             joined = two.outputs[name]
+            if array.shape != other.outputs[name].shape:
+                return f"the shape of {name} depends on the numbers that go in"
+            parts = np.concatenate([array, other.outputs[name]], axis=axis)
             differs = differs or differ({name: parts}, {name: joined}, EXACT)
             far = far or differ({name: parts}, {name: joined}, LOOSE)
         else:
