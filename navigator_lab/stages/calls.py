@@ -5,6 +5,7 @@ No stage of its own: nothing here is declared to the catalog.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ def words(error: BaseException, limit: int = 500) -> str:
     if len(text) > limit:
         text = f"{text[: limit // 2]} … {text[-limit // 2 :]}"
     named = type(error).__name__
+    if isinstance(error, NavigatorError):
+        return error.message
     return text if text.startswith(named) else f"{named}: {text}"
 
 
@@ -42,10 +45,8 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     text = f"{type(error).__name__} {error}".lower()
-    return any(
-        sign in text
-        for sign in ("out of memory", "outofmemory", "bad_alloc", "failed to allocate", "oom")
-    )
+    signs = ("out of memory", "outofmemory", "bad_alloc", "failed to allocate")
+    return any(sign in text for sign in signs) or re.search(r"\boom\b", text) is not None
 
 
 def call(running: Running, feeds: Arrays) -> Arrays:
@@ -99,3 +100,13 @@ def output_axis(signature: Signature, name: str) -> int | None:
         if spec.name == name:
             return spec.batch_axis
     return None
+
+
+def wrong_size(outputs: Arrays, feeds: Arrays, signature: Signature, size: int) -> str:
+    """A runtime that takes a batch and answers for another size did not take it."""
+    arrays, _ = checked(outputs, [spec.name for spec in signature.outputs])
+    for name, array in arrays.items():
+        axis = output_axis(signature, name)
+        if axis is not None and (array.ndim <= axis or array.shape[axis] != size):
+            return f"{name} came out as {array.shape} for {shapes(feeds)}"
+    return ""

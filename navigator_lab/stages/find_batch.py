@@ -15,7 +15,7 @@ from ..types.measure import BatchLimit
 from ..types.outcome import Product
 from ..types.plugin import At, Running, action, option
 from ..types.signature import Signature
-from .calls import Refused, call, checked, output_axis, shapes, words
+from .calls import Refused, call, words, wrong_size
 from .memory import available
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _try(
     """Samples a second at a batch size, or why there are none."""
     try:
         feeds = of_samples.batch_of(given, signature, size)
-        why = _wrong_size(call(running, feeds), feeds, signature, size)
+        why = wrong_size(call(running, feeds), feeds, signature, size)
         if why:
             return 0.0, why
         call(running, feeds)
@@ -128,13 +128,3 @@ def _try(
     except Exception as error:  # noqa: BLE001 a runtime may raise anything; its words are the answer
         return 0.0, words(error)
     return size / sorted(took)[len(took) // 2], ""
-
-
-def _wrong_size(outputs: Arrays, feeds: Arrays, signature: Signature, size: int) -> str:
-    """A runtime that takes a batch and answers for another size did not take it."""
-    arrays, _ = checked(outputs, [spec.name for spec in signature.outputs])
-    for name, array in arrays.items():
-        axis = output_axis(signature, name)
-        if axis is not None and (array.ndim <= axis or array.shape[axis] != size):
-            return f"{name} came out as {array.shape} for {shapes(feeds)}"
-    return ""

@@ -18,7 +18,7 @@ from ..types.plugin import At, action
 from ..types.request import Load
 from ..types.signature import Signature
 from . import statistics
-from .calls import Refused, out_of_memory, words
+from .calls import Refused, call, out_of_memory, words, wrong_size
 from .loop import Series, measure, unsure
 from .memory import Peak, available
 
@@ -59,7 +59,10 @@ def profile(at: At, model: Product, samples: Product) -> Timing:
                 break
             try:
                 feeds = _feeds(given, signature, batch)
+                if why := wrong_size(call(running, feeds[0]), feeds[0], signature, batch):
+                    raise Refused(why)
                 series = measure(running, feeds, batch, load, at, peak)
+                series.discarded += 1
             except Exception as error:  # a runtime may raise anything; raised again, or noted
                 said = f"refuses batch {batch}: {words(error)}"
                 if not made and batch == sizes[-1]:

@@ -79,14 +79,15 @@ def test_transfers_are_timed_apart(time_it, multiply):
 
 
 def test_others_have_their_turn_and_rubbish_is_not_collected_meanwhile(bench, time_it, multiply):
-    seen = set()
+    seen = []
 
     def watching(feeds):
-        seen.add(gc.isenabled())
+        seen.append(gc.isenabled())
         return multiply(feeds)
 
     _, product = time_it(watching)
-    assert seen == {False}
+    assert sum(seen) == 2  # the one call that looks at the answer's size, at each batch
+    assert len(seen) > 20
     assert gc.isenabled()
     kept = raw(product)
     assert bench.turns == sum(len(kept[f"{b}.rounds"]) for b in (1, 2))
@@ -230,3 +231,11 @@ def test_the_peak_counts_what_the_model_holds(time_it, multiply):
 
     timing, _ = time_it(heavy)
     assert timing.host_peak_bytes > 60 << 20
+
+
+def test_an_answer_of_another_size_is_no_measurement(time_it, multiply):
+    timing, _ = time_it(
+        lambda f: (time.sleep(0.001), {"y": multiply(f)["y"][:2]})[1], Load(seconds=0.05)
+    )
+    assert timing.largest_batch == 2
+    assert any("refuses batch 4" in n and "y came out as (2, 3)" in n for n in timing.notes)
