@@ -88,6 +88,18 @@ def opset(model: onnx.ModelProto) -> int:
     return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
 
 
+def raised(model: onnx.ModelProto, wanted: int) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The model in at least this operator set, or as it was with a note of why."""
+    import onnx
+
+    if opset(model) >= wanted:
+        return model, ()
+    try:
+        return onnx.version_converter.convert_version(model, wanted), ()
+    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
+        return model, (f"stays at opset {opset(model)}; {wanted} was wanted: {error}"[:300],)
+
+
 def real_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """Inputs that must be fed: old files list their weights among the inputs too."""
     weights = {t.name for t in model.graph.initializer}

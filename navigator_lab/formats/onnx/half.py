@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from navigator_lab.errors import ModelError
 from navigator_lab.types.outcome import Product
@@ -16,9 +15,6 @@ from navigator_lab.types.signature import Signature
 from . import graph
 from .reasons import explain
 from .retype import convert
-
-if TYPE_CHECKING:
-    import onnx
 
 # Sums, powers and logarithms leave fp16's range or lose most of its 11 bits.
 SENSITIVE = (
@@ -56,7 +52,7 @@ def to_half(at: At, model: Product, samples: Product) -> graph.Graph:
     notes: tuple[str, ...] = ()
     if at.about.precision == "bf16":
         kind = onnx.TensorProto.BFLOAT16
-        source, notes = _newer(source)
+        source, notes = graph.raised(source, BF16_OPSET)
     else:
         kind = onnx.TensorProto.FLOAT16
     changed = convert(source, kind, _names(options.keep), _names(options.keep_nodes))
@@ -72,18 +68,3 @@ def to_half(at: At, model: Product, samples: Product) -> graph.Graph:
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
-
-
-def _newer(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The model in an operator set that knows bf16, or as it was with a note."""
-    import onnx
-
-    if graph.opset(model) >= BF16_OPSET:
-        return model, ()
-    try:
-        newer = onnx.version_converter.convert_version(model, BF16_OPSET)
-    except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
-        return model, (
-            f"stays at opset {graph.opset(model)}, where few operators know bf16: {error}"[:300],
-        )
-    return newer, ()
