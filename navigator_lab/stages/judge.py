@@ -22,17 +22,19 @@ from ..types.target import Precision
 #   not with the element itself, which may be zero. `relative` serves outputs of many magnitudes;
 #   `absolute` is only the rounding of values near zero, such as a softmax's.
 # * Elementwise limits must leave room for the worst of a million elements (about five times the
-#   rms), so alone they would let noise pass. `sqnr_db` bounds the rms of what depends on the input.
+#   rms), so alone they would let noise pass. `sqnr_db` bounds the rms of what depends on the input;
+#   the floors are far below what trained networks keep, and only catch a signal that is (nearly)
+#   lost. With random weights, which hide the signal, DenseNet-121 keeps 40 dB in fp16, 22 in bf16.
 # * `bias` bounds the mean: a shift is wrong long before it reaches the worst element's limit.
 DEFAULTS: dict[Precision, Tolerance] = {
     # Another order of summation: 1e-6 to 1e-5 of σ in deep networks, Winograd kernels up to 1e-4.
-    Precision.FP32: Tolerance(1e-4, 1e-6, spread=5e-4, sqnr_db=40, bias=2e-4),
+    Precision.FP32: Tolerance(1e-4, 1e-6, spread=5e-4, sqnr_db=30, bias=2e-4),
     # 10 bits of mantissa in the products, sums in fp32.
-    Precision.TF32: Tolerance(5e-3, 1e-5, spread=1e-2, sqnr_db=30, bias=3e-3),
+    Precision.TF32: Tolerance(5e-3, 1e-5, spread=1e-2, sqnr_db=20, bias=3e-3),
     # The same 10 bits, in weights and every activation too.
-    Precision.FP16: Tolerance(1e-2, 1e-4, spread=2e-2, sqnr_db=30, bias=5e-3),
+    Precision.FP16: Tolerance(1e-2, 1e-4, spread=2e-2, sqnr_db=20, bias=5e-3),
     # 7 bits: eight times as coarse.
-    Precision.BF16: Tolerance(4e-2, 1e-3, spread=1.5e-1, sqnr_db=20, bias=3e-2),
+    Precision.BF16: Tolerance(4e-2, 1e-3, spread=1.5e-1, sqnr_db=12, bias=3e-2),
     # 256 levels between the extremes of a tensor: 20 to 35 dB when calibrated well. Below 10 dB
     # the error is a third of the signal, and what is left no longer ranks classes.
     Precision.INT8: Tolerance(1e-1, 1e-3, spread=7.5e-1, sqnr_db=10, bias=1e-1),
