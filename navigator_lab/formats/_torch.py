@@ -324,7 +324,7 @@ _REMEDIES = (
         "register_buffer it so that it is converted with the module; option how='autocast' casts op by op",
     ),
     (
-        ("not implemented for 'Half'", "not implemented for 'BFloat16'", "not implemented for Half"),
+        ("not implemented for 'Half'", "not implemented for 'BFloat16'", "not implemented for Half", "Unsupported dtype Half", "Unsupported dtype BFloat16"),
         "this operator has no kernel in that precision on this device; use fp32 or another device",
     ),
     (
@@ -345,6 +345,10 @@ _REMEDIES = (
         ("is not scriptable", "Compiled functions can't", "Unknown type", "aren't supported", "NotSupported", "not supported in TorchScript", "Could not infer type", "could not be resolved", "is not a TorchScript", "Unknown builtin", "Python type cannot be used", "Can't get source", "could not get source code"),
         "TorchScript can't compile this Python: annotate the types, simplify the line, or use "
         "torchscript (traced) or torch-export",
+    ),
+    (
+        ("at its border",),
+        "return tensors, or tuples, lists and dicts of them; or use torchscript (traced)",
     ),
     (
         ("recompile_limit", "FailOnRecompileLimit"),

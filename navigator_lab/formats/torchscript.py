@@ -84,6 +84,7 @@ def trace(at: At, model: Product, samples: Product) -> Exported:
     tried = trials(sampling.read(samples.path), signature)
     module = flat(load(model.path / TORCH.filename), signature).to(at.options.device)
     example = tuple(tensors_of(tried[0][1], signature, at.options.device))
+    state = [(buffer, buffer.clone()) for buffer in module.buffers()]
     with quiet_build() as notes:
         try:
             made = torch.jit.trace(
@@ -91,6 +92,8 @@ def trace(at: At, model: Product, samples: Product) -> Exported:
             )
         except Exception as error:  # foreign code: any class may come
             raise CannotBuild(f"torch.jit.trace refuses the model: {said(error)}") from error
+        for buffer, before in state:  # a forward that counts has counted while it was traced
+            buffer.copy_(before)
         torch.jit.save(made, str(at.out / FORMAT.filename))
         again = torch.jit.load(str(at.out / FORMAT.filename), map_location=at.options.device)
         prove("the trace", again, tried, signature, at.options.device)

@@ -27,7 +27,9 @@ def reference(made: tm.Made) -> list:
 
 
 @pytest.mark.parametrize("format", WAYS)
-@pytest.mark.parametrize("model", ["cnn", "bert", "lstm", "detector", "turned", "writer"])
+@pytest.mark.parametrize(
+    "model", ["cnn", "bert", "lstm", "detector", "turned", "writer", "counter"]
+)
 def test_same_answers_in_fp32(tmp_path, model, format):
     made = tm.ALL[model](tmp_path)
     built = made.build("torch:fp32", f"{format}:fp32")

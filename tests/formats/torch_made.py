@@ -366,6 +366,23 @@ def cached(folder: Path) -> Made:
     )
 
 
+class Counter(nn.Module):
+    """Adds how often it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return x + self.calls
+
+
+def counter(folder: Path) -> Made:
+    feeds = [{"x": floats(1, 4, seed=i)} for i in range(2)]
+    return made(folder, Counter(), feeds, {"x": ("batch", 4)}, {"output": ("batch", 4)})
+
+
 class Writer(nn.Module):
     """Writes into its own input and gives it back."""
 
@@ -381,7 +398,20 @@ def writer(folder: Path) -> Made:
 
 ALL = {
     one.__name__: one
-    for one in (cnn, bert, lstm, detector, turned, branching, mixed, own_dtype, writer)
+    for one in (
+        cnn,
+        bert,
+        lstm,
+        detector,
+        turned,
+        branching,
+        mixed,
+        own_dtype,
+        writer,
+        counter,
+        cached,
+        held,
+    )
 }
 
 
