@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from .captured import Hashes
 
-CHUNK_BYTES = 64 << 20  # what is copied at a time where memory doesn't lie in order, or on a GPU
+# Hashed by itself, so that one large tensor keeps two threads busy; and copied at a time where
+# memory doesn't lie in order, or is a GPU's.
+CHUNK_BYTES = 32 << 20
 
 
 def of_file(path: Path, hashes: Hashes | None = None) -> str:
@@ -53,8 +55,11 @@ def of_array(array: np.ndarray) -> str:
     return made.hexdigest()
 
 
-def of_tensor(tensor: torch.Tensor) -> str:
-    """sha256 of a tensor's dtype, shape and numbers, wherever it lies and however it is strided."""
+def of_tensor(tensor: torch.Tensor, run: Callable[..., Iterable[bytes]] = map) -> str:
+    """sha256 of a tensor's dtype, shape and numbers, wherever it lies and however it is strided.
+
+    ``run`` maps a function over its pieces: that of a pool hashes a large one in its threads.
+    """
     import torch
 
     tensor = tensor.detach()
@@ -79,12 +84,18 @@ def of_tensor(tensor: torch.Tensor) -> str:
     made = hashlib.sha256(kind.encode())
     if not tensor.numel():
         return made.hexdigest()
-    if tensor.is_contiguous() and tensor.device.type == "cpu":
-        made.update(_bytes(tensor))
-        return made.hexdigest()
-    for part in _parts(tensor, tensor.numel() * tensor.element_size()):
-        made.update(_bytes(part.cpu().contiguous()))
+    for digest in run(_piece, _parts(tensor, size_bytes(tensor))):
+        made.update(digest)
     return made.hexdigest()
+
+
+def size_bytes(tensor: torch.Tensor) -> int:
+    """How many bytes its numbers take."""
+    return tensor.numel() * tensor.element_size()
+
+
+def _piece(tensor: torch.Tensor) -> bytes:
+    return hashlib.sha256(_bytes(tensor.cpu().contiguous())).digest()
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

@@ -225,8 +225,8 @@ def _name(index: int, count: int, captured: Captured) -> str:
     return "input" if count == 1 else f"input_{index}"
 
 
-def as_array(value: Any, name: str, at: int) -> tuple[np.ndarray, str]:
-    """A tensor as a numpy array of its own memory order, and a note or "".
+def as_array(value: Any, name: str, at: int) -> np.ndarray:
+    """A tensor as a numpy array; bfloat16 and float8 keep their type by way of ml_dtypes.
 
     Raises:
         SamplesError: it doesn't hold numbers.
@@ -249,7 +249,7 @@ def as_array(value: Any, name: str, at: int) -> tuple[np.ndarray, str]:
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return array, ""
+    return array
 
 
 def _of_tensor(tensor: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ its instructions and constants: these are what runs, while the source file may h
 since it was imported. What doesn't change an answer doesn't count: comments, docstrings, places,
 train mode (the model is always evaluated), gradients, the device.
 
-Weights are hashed at each call, in two threads, about 3 GB/s: no memo by tensor version, because
+Weights are hashed at each call, in two threads, 1 to 3 GB/s: no memo by tensor version, because
 ``weight.data.mul_(2)`` changes a weight and not its version, and an overlooked change is worse
 than the time.
 """
@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePath
 from typing import Any
 
-from .arrays import of_array, of_arrays, of_file, of_tensor
+from .arrays import CHUNK_BYTES, of_array, of_arrays, of_file, of_tensor, size_bytes
 from .code import installed_version
 
 __all__ = ["Identity", "of_array", "of_arrays", "of_callable", "of_file", "of_module", "of_tensor"]
@@ -88,10 +88,15 @@ class Identity:
         """The digest of a torch module; its weights are hashed in two threads meanwhile."""
         with ThreadPoolExecutor(2) as pool:
             tensors = [*module.parameters(), *module.buffers()]
-            tensors.sort(key=lambda t: -t.numel())
             for tensor in tensors:
                 self._alive.append(tensor)
-                self._weights[id(tensor)] = pool.submit(of_tensor, tensor)
+                if size_bytes(tensor) <= CHUNK_BYTES:
+                    self._weights[id(tensor)] = pool.submit(of_tensor, tensor)
+                elif id(tensor) not in self._made:  # piece by piece, from here: a pool's thread
+                    digest = of_tensor(
+                        tensor, pool.map
+                    )  # that waits for its pool may wait for ever
+                    self._made[id(tensor)] = _sha("tensor", digest)
             return self._of(module)
 
     def _of(self, value: Any) -> str:

@@ -153,12 +153,14 @@ def fingerprint(proto: onnx.ModelProto) -> str:
     return whole.hexdigest()
 
 
-def write(proto: onnx.ModelProto, folder: Path, filename: str) -> None:
+def write(
+    proto: onnx.ModelProto, folder: Path, filename: str, inline_bytes: int = INLINE_BYTES
+) -> None:
     """The model as a file; a large one's weights into a file beside it, one tensor at a time."""
     import onnx
     from onnx import numpy_helper
 
-    if sum(size_bytes(t) for t in proto.graph.initializer) <= INLINE_BYTES:
+    if sum(size_bytes(t) for t in proto.graph.initializer) <= inline_bytes:
         (folder / filename).write_bytes(proto.SerializeToString())
         return
     made, location = skeleton(proto), f"{filename}.data"

@@ -123,7 +123,7 @@ def _read(items: list[Any], captured: Captured) -> tuple[list[Arrays], Any]:
                 "of sample 0",
                 "only tensors may differ from sample to sample; make what differs a tensor",
             )
-        arrays = {name: as_array(value, name, at)[0] for name, value in tensors.items()}
+        arrays = {name: as_array(value, name, at) for name, value in tensors.items()}
         feeds.append({name: arrays[name] for name in (feeds[0] if feeds else arrays)})
     return feeds, call
 

@@ -374,15 +374,12 @@ def test_external_data_may_not_lead_out(tmp_path: Path, location: str) -> None:
         capture(folder / "m.onnx")
 
 
-def test_a_large_proto_is_written_in_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_proto_is_written_in_pieces(tmp_path: Path) -> None:
     from navigator_lab.sources import onnx_data
 
-    monkeypatch.setattr(onnx_data, "INLINE_BYTES", 1000)
     proto = onnx_model(np.random.default_rng(0).random((3, 400), np.float32))
     before = proto.SerializeToString()
-    onnx_data.write(proto, tmp_path, "model.onnx")
+    onnx_data.write(proto, tmp_path, "model.onnx", inline_bytes=1000)
     assert {p.name for p in tmp_path.iterdir()} == {"model.onnx", "model.onnx.data"}
     assert proto.SerializeToString() == before, "the user's proto was changed"
     again = onnx.load(tmp_path / "model.onnx")

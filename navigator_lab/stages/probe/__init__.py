@@ -17,7 +17,7 @@ from ...types.plugin import At, action
 from ...types.raw import Raw
 from ...types.signature import BATCH, Axis, Signature, TensorSpec
 from .asking import Asked, Source, differ, finite_note
-from .batch import NO_AXES, Batch, find, split
+from .batch import Batch, find, split
 from .dynamic import Dynamic, declared, extremes
 
 if TYPE_CHECKING:
@@ -207,6 +207,3 @@ def _batch_range(wish: Raw, feeds: Sequence[Arrays], batch: Batch) -> Axis:
             opt = said.opt or min(usual, said.max)
             return Axis(BATCH, 1, opt, said.max)
     return Axis(BATCH, 1, usual, max(MAX_BATCH, usual))
-
-
-__all__ = ["NO_AXES", "probe"]

@@ -42,9 +42,6 @@ class Batch:
     why: str = ""
 
 
-NO_AXES = Batch()
-
-
 def find(
     source: Source, wish: Raw, feeds: Sequence[Arrays], stateful: bool, notes: list[str]
 ) -> Batch:
