@@ -15,7 +15,7 @@ from ..types.outcome import Product
 from ..types.plugin import At, action
 from ..types.signature import Signature
 from .calls import output_axis
-from .elements import Elements, Extreme, Motion
+from .elements import Elements, Extreme, Locate, Motion
 from .infer import FILENAME
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def _output(
             a, b = a.astype(str), b.astype(str)
         elif a.dtype.kind == "c" != b.dtype.kind:
             a = a.real
-        indices = case.indices
-        exact += _add(sums, problems, a, b, index, _samples(b.shape, axis, indices))
+        exact += _add(sums, problems, a, b, _places(b.shape, axis, case.indices, index))
         if case.batch == 1 and not discrete and b.size:
             motion = motions.setdefault(b.shape, Motion())
             motion.add(_flat(a), _flat(b))
@@ -144,28 +143,19 @@ def _output(
     )
 
 
-def _add(
-    sums: Elements,
-    problems: list[str],
-    a: np.ndarray,
-    b: np.ndarray,
-    case: int,
-    sample: Callable[[np.ndarray], np.ndarray],
-) -> int:
+def _add(sums: Elements, problems: list[str], a: np.ndarray, b: np.ndarray, locate: Locate) -> int:
     """Take in one case; returns how many elements are equal."""
     import numpy as np
 
     exact = 0
     for start, x, y in _chunks(a, b):
         at = np.arange(start, start + len(x))
-        index = np.stack(np.unravel_index(at, b.shape), axis=1) if b.ndim else at[:, None][:, :0]
-        places = np.column_stack([np.full(len(at), case), sample(index), index])
         same = x == y
         if x.dtype.kind in "USb" or y.dtype.kind in "USb":
             # Text and truth have no distance: 0 where equal, 1 where not.
             number = np.zeros(len(x)) if y.dtype.kind in "US" else y.astype(np.float64)
             delta = np.where(same, 0.0, 1.0)
-            sums.add(number + delta, number, places, delta)
+            sums.add(number + delta, number, at, locate, delta)
             exact += int(same.sum())
             continue
         p, q = x.astype(np.float64), y.astype(np.float64)
@@ -173,21 +163,24 @@ def _add(
             # Beyond 2**53 unequal integers can be one float64: they stay unequal.
             delta = np.where(same, 0.0, p - q)
             delta = np.where(~same & (delta == 0), 1.0, delta)
-            sums.add(p, q, places, delta)
+            sums.add(p, q, at, locate, delta)
             exact += int(same.sum())
             continue
-        same |= np.isnan(x) & np.isnan(y)
         fine = np.isfinite(p) & np.isfinite(q)
-        odd = ~fine & ~same
-        if odd.any():
-            first = int(odd.argmax())
-            problems.append(
-                f"{_said(p[first])} where the reference has {_said(q[first])} "
-                f"(sample {places[first][1]}, index {tuple(places[first][2:].tolist())}; "
-                f"{int(odd.sum())} of {len(x)} elements of case {case})"
-            )
+        if not fine.all():
+            same |= np.isnan(p) & np.isnan(q)
+            odd = ~fine & ~same
+            if odd.any():
+                first = int(odd.argmax())
+                case, sample, *index = locate(int(at[first]))
+                problems.append(
+                    f"{_said(p[first])} where the reference has {_said(q[first])} "
+                    f"(sample {sample}, index {tuple(index)}; "
+                    f"{int(odd.sum())} of {len(x)} elements of case {case})"
+                )
+            p, q, at = p[fine], q[fine], at[fine]
         exact += int(same.sum())
-        sums.add(p[fine], q[fine], places[fine])
+        sums.add(p, q, at, locate)
     return exact
 
 
@@ -214,18 +207,21 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1).astype(np.float64)
 
 
-def _samples(
-    shape: tuple[int, ...], axis: int | None, indices: tuple[int, ...]
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Of an index into an output, the sample it belongs to; -1 if that can't be told."""
+def _places(
+    shape: tuple[int, ...], axis: int | None, indices: tuple[int, ...], case: int
+) -> Locate:
+    """Of a position in an output: its case, its sample (-1 if that can't be told) and index."""
     import numpy as np
 
-    known = np.array(indices)
-    if len(indices) == 1:
-        return lambda index: np.full(len(index), known[0])
-    if axis is None or axis >= len(shape) or shape[axis] != len(indices):
-        return lambda index: np.full(len(index), -1)
-    return lambda index: known[index[:, axis]]
+    told = axis is not None and axis < len(shape) and shape[axis] == len(indices)
+
+    def locate(position: int) -> tuple[int, ...]:
+        index = tuple(int(i) for i in np.unravel_index(position, shape)) if shape else ()
+        if len(indices) == 1:
+            return case, indices[0], *index
+        return case, indices[index[axis]] if told and axis is not None else -1, *index
+
+    return locate
 
 
 def _like_logits(b: np.ndarray, axis: int | None, batch: int) -> bool:

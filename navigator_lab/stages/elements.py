@@ -6,6 +6,7 @@ Nothing of files, cases or products is known here, only arrays; all in float64.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 Place = tuple[int, ...]
+Locate = Callable[[int], Place]
 
 # Half a decade a bin: fine enough for a share that is only estimated, small enough to store.
 EDGES = tuple(-12 + i / 2 for i in range(37))
@@ -32,8 +34,8 @@ class Hull:
     points: list[Point] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
 
-    def add(self, x: np.ndarray, y: np.ndarray, places: np.ndarray) -> None:
-        """Take in points; ``places`` holds a row of integers for each."""
+    def add(self, x: np.ndarray, y: np.ndarray, at: np.ndarray, locate: Locate) -> None:
+        """Take in points; ``locate`` makes a place of a value of ``at``, and is asked of few."""
         import numpy as np
 
         if self.points:
@@ -42,7 +44,7 @@ class Hull:
             over = y > np.interp(x, hx, hy, left=-1.0) * (1 - 1e-12)
             if not over.any():
                 return
-            x, y, places = x[over], y[over], places[over]
+            x, y, at = x[over], y[over], at[over]
         xs = np.concatenate([[p[0] for p in self.points], x])
         ys = np.concatenate([[p[1] for p in self.points], y])
         order = np.lexsort((-ys, xs))
@@ -62,9 +64,7 @@ class Hull:
             kept.append(i)
         old = len(self.points)
         self.places = [
-            self.places[order[i]]
-            if order[i] < old
-            else tuple(int(v) for v in places[order[i] - old])
+            self.places[order[i]] if order[i] < old else locate(int(at[order[i] - old]))
             for i in kept
         ]
         self.points = [(float(xs[i]), float(ys[i])) for i in kept]
@@ -80,13 +80,18 @@ class Extreme:
     place: Place = ()
 
     def add(
-        self, error: np.ndarray, got: np.ndarray, reference: np.ndarray, places: np.ndarray
+        self,
+        error: np.ndarray,
+        got: np.ndarray,
+        reference: np.ndarray,
+        at: np.ndarray,
+        locate: Locate,
     ) -> None:
         if error.size:
-            at = int(error.argmax())
-            if error[at] > self.error:
-                self.error, self.place = float(error[at]), tuple(int(v) for v in places[at])
-                self.got, self.reference = float(got[at]), float(reference[at])
+            i = int(error.argmax())
+            if error[i] > self.error:
+                self.error, self.place = float(error[i]), locate(int(at[i]))
+                self.got, self.reference = float(got[i]), float(reference[i])
 
 
 @dataclass
@@ -109,10 +114,14 @@ class Elements:
         self,
         got: np.ndarray,
         reference: np.ndarray,
-        places: np.ndarray,
+        at: np.ndarray,
+        locate: Locate,
         delta: np.ndarray | None = None,
     ) -> None:
-        """Flat float64 arrays, all finite. ``delta`` is given where got - reference isn't it."""
+        """Flat float64 arrays, all finite. ``delta`` is given where got - reference isn't it.
+
+        ``at`` are positions in the output, of which ``locate`` makes a place.
+        """
         import numpy as np
 
         n = reference.size
@@ -132,11 +141,11 @@ class Elements:
             self.dot += float(got @ reference)
             self.got_square += float(got @ got)
             self.reference_square += float(reference @ reference)
-            self.absolute.add(error, got, reference, places)
-            nonzero = size > 0
-            ratio = np.divide(error, size, out=np.zeros_like(error), where=nonzero)
-        self.relative.add(ratio[nonzero], got[nonzero], reference[nonzero], places[nonzero])
-        self.hull.add(size, error, places)
+            self.absolute.add(error, got, reference, at, locate)
+            # Of a zero no error is relative; -1 keeps it out without copying what stays.
+            ratio = np.divide(error, size, out=np.full_like(error, -1.0), where=size > 0)
+        self.relative.add(ratio, got, reference, at, locate)
+        self.hull.add(size, error, at, locate)
         cells = np.bincount(bins(error) * _BINS + bins(size), minlength=_BINS * _BINS)
         self.histogram = cells if self.histogram is None else self.histogram + cells
 

@@ -13,7 +13,9 @@ from navigator_lab.stages.calls import Refused, out_of_memory, words
         MemoryError(),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("std::bad_alloc"),
-        RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer"),
+        RuntimeError(
+            "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer"
+        ),
         type("OutOfMemoryError", (RuntimeError,), {})("x"),
         RuntimeError("killed: OOM"),
     ],

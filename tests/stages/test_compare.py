@@ -157,8 +157,9 @@ def test_any_tolerance_is_judged_exactly_from_the_hull(monkeypatch, against, chu
 def test_the_hull_of_huge_and_tiny_values():
     hull = Hull()
     x, y = np.array([1e-300, 1e300, 5e299]), np.array([1e-300, 1e300, 1e-5])
-    hull.add(x, y, np.arange(3)[:, None])
+    hull.add(x, y, np.arange(3), lambda at: (at,))
     assert hull.points == [(1e-300, 1e-300), (1e300, 1e300)]
+    assert hull.places == [(0,), (1,)]
 
 
 def test_the_histogram_counts_every_finite_element(against):
