@@ -15,7 +15,7 @@ The map of rooms:
 - `triton`: the shipping side: configuration, repository, checks, server
 - `views`: how results read: plain data first, then a drawing
 - `session`: what a user holds; where all of the above is wired
-- `cli`, `ui`: where a user touches: a shell, a notebook
+- `cli`: the same requests from a shell; `demo` its embedded default, `doctor` what is missing
 - `testing`: a toy format for tests, and contract tests for plug-in authors
 
 Importing the package loads no framework and sets nothing global.

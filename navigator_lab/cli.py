@@ -159,7 +159,7 @@ def _demo(asked: argparse.Namespace) -> int:
     made = digits(asked.workspace)
     say(f"digits CNN: {made.accuracy:.3f} right on {len(made.labels)} images it has not seen\n")
     with explore(
-        made.model, {"image": made.images}, name="digits", output_names=["logits"],
+        made.model, made.images, name="digits", input_names=["image"], output_names=["logits"],
         workspace=asked.workspace, plugins=asked.plugins,
     ) as lab:  # fmt: skip
         lab.run(verify=made.metric(), **_wanted(asked))

@@ -375,7 +375,12 @@ class Engine:
                         wall.resume()
                     return wall
         log = self.store.step_folder(running.key) / "log.txt"
-        return Wall(lambda wall, message: self._inbox.put((wall, message)), log, running.python)
+        return Wall(
+            lambda wall, message: self._inbox.put((wall, message)),
+            log,
+            running.python,
+            sharing=not running.action.measures,
+        )
 
     def _prepare(self, state: _Run, running: _Running) -> None:
         """Open a worker and import what the step needs, so that no measured time goes into it."""
@@ -404,6 +409,10 @@ class Engine:
             "out": str(running.out),
             "log": str(folder / "log.txt"),
             "plugins": list(self.catalog.plugins),
+            # What is measured has the machine to itself; the rest shares it.
+            "threads": None
+            if running.action.measures
+            else max(1, self.host.cores // self.limits.slots),
         }
         (folder / "job.json").write_bytes(canonical(job))
         state.active[wall] = running

@@ -35,10 +35,15 @@ def _start(make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[byte
 
 class Wall:
     """One worker process. ``hear(wall, message)`` is called on a thread of its own; the last
-    message is ``{"ended": exit code}``."""
+    message is ``{"ended": exit code}``. ``sharing``: others work beside it on the same cores."""
 
     def __init__(
-        self, hear: Callable[[Wall, dict[str, Any]], None], log: Path, python: str = sys.executable
+        self,
+        hear: Callable[[Wall, dict[str, Any]], None],
+        log: Path,
+        python: str = sys.executable,
+        *,
+        sharing: bool = False,
     ) -> None:
         self.python = python
         self.hear = hear
@@ -51,6 +56,11 @@ class Wall:
         else:
             env.pop("PYTHONPATH", None)
         env["PYTHONUNBUFFERED"] = "1"
+        if sharing:
+            # Threads that wait spin by default, and take the core from those that work: two
+            # workers on two cores were measured to be a hundred times slower than one.
+            env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            env.setdefault("KMP_BLOCKTIME", "0")
         with log.open("ab") as sink:
             self.process = _start(
                 lambda: subprocess.Popen(

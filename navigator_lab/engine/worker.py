@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ def perform(job: dict[str, Any], say: Say, turn: Callable[[], None]) -> Any:
         run_options = decode(runner.action.options, run_options)
     at = At(
         out, about, options, catalog.formats, catalog.runners, sys.executable, run_options,
-        _say=lambda text, share: say({"say": text, "share": share}), _turn=turn,
+        job.get("threads"), _say=lambda text, share: say({"say": text, "share": share}), _turn=turn,
     )  # fmt: skip
     return action.fn(at, **inputs)
 
@@ -105,6 +106,15 @@ def serve(wire: int) -> None:
             inbox.put(json.loads(line))
         os._exit(0)  # the kernel is gone, or closed us: nothing here is worth finishing
 
+    def tell(message: dict[str, Any]) -> None:
+        """Progress, at most five times a second: more is read by nobody."""
+        nonlocal told
+        if time.monotonic() - told >= 0.2:
+            told = time.monotonic()
+            send(message)
+
+    told = 0.0
+
     def turn() -> None:
         send({"turn": True})
         inbox.get()
@@ -120,7 +130,7 @@ def serve(wire: int) -> None:
             send({"imported": True})
             continue
         _redirect(job["log"])
-        answer = _answer(job, send, turn)
+        answer = _answer(job, tell, turn)
         sys.stdout.flush()
         sys.stderr.flush()
         send(answer)

@@ -199,6 +199,7 @@ class At:
     runners: Mapping[str, Runner]
     python: str = ""
     run_options: Any = None  # of the runner, as the step has them
+    threads: int | None = None  # its share of the cores; None: all of them
     _say: Callable[[str, float | None], None] = lambda text, share: None
     _turn: Callable[[], None] = lambda: None
 
@@ -230,6 +231,8 @@ class At:
             options = self.run_options
         if opened.options is not None:
             options = options_of(opened.options, options)
+        if threads is None:
+            threads = self.threads
         opening = Opening(target, signature, options, reference, threads)
         with opened.fn(model, opening) as running:
             yield Plain(running) if not hasattr(running, "run") else running
