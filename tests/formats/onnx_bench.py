@@ -75,8 +75,7 @@ class Bench:
         opening = Opening(target, self.signature, **facts)
         with RUNNERS[target.runner].action.fn(self.product(name), opening) as running:
             # All bound before any is read: a runtime that reuses its buffers would show.
-            raws = [running.get(running.run(running.put(one))) for one in (feeds or self.feeds())]
-        return raws
+            return [running.get(running.run(running.put(one))) for one in (feeds or self.feeds())]
 
 
 def torch_answers(module, bench):

@@ -165,7 +165,7 @@ def _check_tensors(kind: str, found: Any, wanted: Any, *, axes: bool) -> None:
                 f"the model's has {len(spec.shape)}"
             )
         for name, dim in zip(spec.shape, dims, strict=True):
-            if isinstance(name, str) and dim.HasField("dim_value"):
+            if isinstance(name, str) and dim.dim_value > 0:  # some write -1 for a free one
                 raise ModelError(
                     f"the exported graph fixes axis {name!r} of {kind} {spec.name!r} "
                     f"at {dim.dim_value}",

@@ -211,7 +211,9 @@ def _prepare(model: Product, scratch: Path, at: At) -> tuple[Path, bool]:
     large = graph.weight_bytes(source) >= graph.EXTERNAL_FROM_BYTES
     at.say("preparing the graph")
     if source.functions:
-        source = onnx.inliner.inline_local_functions(source)
+        from onnx.inliner import inline_local_functions
+
+        source = inline_local_functions(source)
     given, path = scratch / "given.onnx", scratch / "prepared.onnx"
     onnx.save(source, given, save_as_external_data=large, location="given.data")
     quant_pre_process(

@@ -42,10 +42,10 @@ def convert(
     keep_nodes: frozenset[str] = frozenset(),
 ) -> int:
     """Rewrite ``model`` in place; ``kind`` is FLOAT16 or BFLOAT16. Gives the number of nodes changed."""
-    import onnx
-
     if model.functions:
-        inlined = onnx.inliner.inline_local_functions(model)
+        from onnx.inliner import inline_local_functions
+
+        inlined = inline_local_functions(model)
         model.CopyFrom(inlined)
     work = _Work(
         kind=kind,
