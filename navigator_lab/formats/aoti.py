@@ -13,17 +13,8 @@ from navigator_lab.types import samples as sampling
 from navigator_lab.types.plugin import At, Format, Host, Precision, Unavailable, edge, option
 from navigator_lab.types.signature import Signature
 
-from ._torch import (
-    CannotBuild,
-    Exported,
-    compiler,
-    explain,
-    is_flat,
-    prove,
-    quiet_build,
-    said,
-    trials,
-)
+from ._torch import CannotBuild, Exported, is_flat, prove, quiet_build, trials
+from ._torch_reasons import compiler, explain, said
 from .torch_export import FORMAT as EXPORT
 
 if TYPE_CHECKING:

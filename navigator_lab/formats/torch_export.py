@@ -9,18 +9,8 @@ from navigator_lab.types import samples as sampling
 from navigator_lab.types.plugin import At, Format, edge, option
 from navigator_lab.types.signature import Signature
 
-from ._torch import (
-    CannotBuild,
-    Exported,
-    explain,
-    flat,
-    load,
-    prove,
-    quiet_build,
-    said,
-    tensors_of,
-    trials,
-)
+from ._torch import CannotBuild, Exported, flat, load, prove, quiet_build, tensors_of, trials
+from ._torch_reasons import explain, said
 from .torch_module import FORMAT as TORCH
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from navigator_lab.types.plugin import At, Format, edge, option
 from navigator_lab.types.signature import Signature
 
-from ._torch import LOW, explain, load
+from ._torch import LOW, load
+from ._torch_reasons import explain
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from navigator_lab.formats._torch import explain
+from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.formats.aoti import CUDA, FORMAT
 from navigator_lab.types.plugin import Opening, runner
 

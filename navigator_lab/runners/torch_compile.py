@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from navigator_lab.formats._torch import compiler, explain
+from navigator_lab.formats._torch_reasons import compiler, explain
 from navigator_lab.formats.torch_module import FORMAT
 from navigator_lab.types.plugin import Opening, option, runner
 

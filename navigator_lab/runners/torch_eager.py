@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from navigator_lab.formats._torch import explain, load
+from navigator_lab.formats._torch import load
+from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.formats.torch_module import FORMAT
 from navigator_lab.types.plugin import Opening, option, runner
 

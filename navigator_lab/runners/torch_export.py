@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from navigator_lab.formats._torch import explain
+from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.formats.torch_export import FORMAT
 from navigator_lab.types.plugin import Opening, runner
 

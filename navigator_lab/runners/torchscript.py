@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from navigator_lab.formats._torch import explain, said
+from navigator_lab.formats._torch_reasons import explain, said
 from navigator_lab.formats.torchscript import FORMAT, SCRIPT
 from navigator_lab.types.plugin import Opening, option, runner
 

@@ -10,7 +10,8 @@ import torch
 import torch_made as tm
 
 from navigator_lab.formats import _torch, aoti
-from navigator_lab.formats._torch import CannotBuild, Exported, explain
+from navigator_lab.formats._torch import CannotBuild, Exported
+from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.types.plugin import Host
 from navigator_lab.types.signature import Signature, TensorSpec
 

@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "formats"))
 
 import torch_made as tm
 
-from navigator_lab.formats._torch import explain
+from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.runners._torch import fits
 from navigator_lab.types.outcome import Product
 from navigator_lab.types.plugin import Device, Precision
