@@ -89,6 +89,10 @@ class Wall:
                 if not isinstance(message, dict):
                     message = {"garbage": repr(message)[:200]}
                 self.hear(self, message)
+        # Its children end with it. Not reaped yet, its id can't be another group's.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self.kill()
         code = self.process.wait()
         assert self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):

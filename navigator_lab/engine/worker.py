@@ -92,6 +92,9 @@ def _answer(job: dict[str, Any], say: Say, turn: Callable[[], None]) -> dict[str
 def serve(wire: int) -> None:
     """Do jobs until stdin closes."""
     _die_with_parent()
+    # Processes that foreign code forks or starts must not keep the wire open: its end says ours.
+    os.set_inheritable(wire, False)
+    os.register_at_fork(after_in_child=lambda: os.close(wire))
     lock = threading.Lock()
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 

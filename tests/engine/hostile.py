@@ -102,3 +102,15 @@ def turns(at):
         spans.append([begun, time.monotonic()])
         at.turn()
     return {"spans": spans}
+
+
+@action("hostile: forks")
+def forks(at):
+    """Leaves a child behind that never ends, and dies: libraries that report home do so."""
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+        os._exit(0)
+    print(f"child {child}", flush=True)
+    os._exit(9)

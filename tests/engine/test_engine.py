@@ -86,6 +86,19 @@ def test_what_misbehaves_costs_its_own_step(engine, name, kind, word):
     assert isinstance(good, Done)
 
 
+def test_what_a_worker_leaves_behind_neither_hides_its_end_nor_lives_on(engine):
+    begun = time.monotonic()
+    (bad,) = settle(engine, one("forks"))
+    assert "exit code 9" in bad.failure.message
+    assert time.monotonic() - begun < 30  # not the step's whole time
+    log = (engine.store.root / engine.events[-1].log).read_text()
+    child = int(log.split("child ")[1].split()[0])
+    until = time.monotonic() + 5
+    while psutil.pid_exists(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+
+
 def test_a_missing_package_is_a_reason(engine):
     (outcome,) = settle(engine, one("lacks"))
     assert outcome == Skipped(
