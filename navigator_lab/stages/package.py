@@ -7,19 +7,29 @@ the user's repository here: that is `navigator_lab.triton.repository.publish`.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PackageError
 from ..triton import native, tensors
 from ..triton.carry import artefact_files, carry
-from ..triton.config import messages, to_text
+from ..triton.config import messages, parse, to_text
+from ..triton.rehearsal import rehearse, requests
 from ..triton.repository import checked_name, checked_version, write
+from ..triton.runtime import STANDINS
 from ..types import samples as stored
 from ..types.measure import Timing
 from ..types.outcome import Product
-from ..types.plugin import At, action, option
+from ..types.plugin import At, action, option, options_of
 from ..types.signature import BATCH, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,50 +67,110 @@ class Package:
     notes: tuple[str, ...] = ()
 
 
-@action("package", options=PackageOptions, needs=("tritonclient", "protobuf"))
+@action("package", options=PackageOptions, needs=("tritonclient", "protobuf"), hardware=True)
 def package(at: At, model: Product, samples: Product, timing: Product | None = None) -> Package:
     """Write the Triton package of a target."""
     options = at.options or PackageOptions()
-    name, version = checked_name(options.name), checked_version(options.version)
+    checked_name(options.name)
+    checked_version(options.version)
     _check(options)
     signature = samples.read(Signature)
-    format = at.formats[at.about.format]
-    found = native.fit(at.about, format, model, signature)
-    notes = list(found.notes)
+    feeds = stored.read(samples.path)
+    measured = timing.read(Timing) if timing else None
+    found = native.fit(at.about, at.formats[at.about.format], model, signature)
     if options.backend == "python" and found.backend != "python":
-        found = replace(found, backend="python", refused="")
-        notes = ["the Python backend was asked for"]
+        found = native.Fit("python", asked="the Python backend was asked for")
+    made = _write(at, model, signature, feeds, measured, options, found)
+    if found.backend in STANDINS:
+        problem = _rehearsed(at, model, signature, feeds, options, found, made)
+        said = f"Triton's {found.backend} backend would not compute what was measured: {problem}"
+        if problem and options.backend == "native":
+            return replace(made, notes=(*made.notes, said))
+        if problem:
+            shutil.rmtree(at.out / options.name)
+            found = native.Fit("python", asked=said)
+            made = _write(at, model, signature, feeds, measured, options, found)
+    return made
 
+
+def _write(
+    at: At,
+    model: Product,
+    signature: Signature,
+    feeds: list[Arrays],
+    timing: Timing | None,
+    options: PackageOptions,
+    found: native.Fit,
+) -> Package:
+    """The model's folder, for one way to serve it."""
+    notes = list(found.notes)
     largest, why = _largest(options, signature, found, timing)
     notes += [why] if why else []
-    config = messages().ModelConfig(name=name, max_batch_size=largest)
+    config = messages().ModelConfig(name=options.name, max_batch_size=largest)
     _name_backend(config, found, options, notes)
-    made = at.out / name
-    scratch = at.out / ".made"
-    scratch.mkdir()
-    try:
+    notes += tensors.describe(config, signature, found)
+    native.tune(config, at.about, found, _run_options(at), notes)
+    _schedule(config, at, options, timing, notes)
+    warm = tensors.warmup(config, signature, feeds) if options.warmup else {}
+    folder = at.out / options.name
+    with tempfile.TemporaryDirectory(prefix="navigator-lab-package-") as scratch:
         if found.backend == "python":
-            carried = carry(at.about, at.runners[at.about.runner], model, signature, scratch)
-            files, more = carried.files, carried.notes
-            notes += [found.refused] if found.refused else []
-            notes += more
+            runner = at.runners[at.about.runner]
+            carried = carry(
+                at.about, runner, model, signature, Path(scratch), _run_options(at), found.asked
+            )
+            files, notes = carried.files, [*notes, *carried.notes]
         else:
-            files = native.files(format, model, artefact_files(model))
-        notes += tensors.describe(config, signature, found)
-        native.tune(config, at.about, found, notes)
-        _schedule(config, at, options, timing, notes)
-        warm = (
-            tensors.warmup(config, signature, stored.read(samples.path)) if options.warmup else {}
-        )
-        write(made, version, files, config, warm)
-    finally:
-        for one in scratch.iterdir():
-            one.unlink()
-        scratch.rmdir()
-    listed = sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file())
+            files = native.files(at.formats[at.about.format], model, artefact_files(model))
+        write(folder, options.version, files, config, warm)
+    listed = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     return Package(
-        name, version, found.backend, to_text(config), tuple(listed), tuple(dict.fromkeys(notes))
+        options.name,
+        options.version,
+        found.backend,
+        to_text(config),
+        tuple(listed),
+        tuple(dict.fromkeys(notes)),
     )
+
+
+def _run_options(at: At) -> Any:
+    """The runner's options as they were measured."""
+    return options_of(at.runners[at.about.runner].action.options, at.run_options)
+
+
+def _rehearsed(
+    at: At,
+    model: Product,
+    signature: Signature,
+    feeds: list[Arrays],
+    options: PackageOptions,
+    found: native.Fit,
+    made: Package,
+) -> str:
+    """Why the native backend would compute something else than was measured, or ""."""
+    if at.about.device.kind != "cpu":
+        return ""  # its flags are in the configuration; what a GPU computes is seen on a server
+    at.say("trying the package as Triton's backend would open it")
+    config = parse(made.config)
+    largest = config.max_batch_size or (signature.axis(BATCH).max if signature.batched else 0)
+    with at.open(model, at.about, signature) as running:
+
+        def direct(one: Arrays) -> Arrays:
+            copies = {name: array.copy() for name, array in one.items()}
+            got = running.get(running.run(running.put(copies)))
+            return {name: array.copy() for name, array in got.items()}
+
+        return rehearse(
+            at.out / options.name,
+            config,
+            found.backend,
+            options.version,
+            requests(feeds, signature, 0 if signature.stateful else largest),
+            direct,
+            found.names,
+            at.about.precision,
+        )
 
 
 def _check(options: PackageOptions) -> None:
@@ -120,7 +190,7 @@ def _check(options: PackageOptions) -> None:
 
 
 def _largest(
-    options: PackageOptions, signature: Signature, found: native.Fit, timing: Product | None
+    options: PackageOptions, signature: Signature, found: native.Fit, timing: Timing | None
 ) -> tuple[int, str]:
     """``max_batch_size`` and, where it isn't plain, why."""
     asked = options.max_batch_size
@@ -148,7 +218,7 @@ def _largest(
                 "build it with a larger maximum of the batch axis, or ask for less",
             )
         return asked, ""
-    measured = [b.batch for b in timing.read(Timing).batches] if timing else []
+    measured = [b.batch for b in timing.batches] if timing else []
     if measured:
         return min(
             max(measured), limit
@@ -176,7 +246,7 @@ def _name_backend(
 
 
 def _schedule(
-    config: Any, at: At, options: PackageOptions, timing: Product | None, notes: list[str]
+    config: Any, at: At, options: PackageOptions, timing: Timing | None, notes: list[str]
 ) -> None:
     """Instances, and how requests are gathered."""
     device = at.about.device
@@ -199,7 +269,7 @@ def _schedule(
             "lower it, or raise max_batch_size",
         )
     config.dynamic_batching.SetInParent()
-    best = timing.read(Timing).best_batch if timing else None
+    best = timing.best_batch if timing else None
     if not asked and best and 1 < best < config.max_batch_size:
         asked = (best,)
         notes.append(f"preferred batch size {best}: beyond it no throughput was gained")

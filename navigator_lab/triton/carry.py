@@ -17,7 +17,7 @@ import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PackageError
 from ..types.codec import encode
@@ -26,10 +26,16 @@ from ..types.plugin import Runner
 from ..types.signature import Signature
 from ..types.target import Target
 
+if TYPE_CHECKING:
+    # Copied, not imported; said here so that its code enters the keys of what is made with it.
+    from .carried import model as _model  # noqa: F401
+
 HOME = Path(__file__).resolve().parents[1]
 ROOMS = ("types", "formats", "runners")  # what a runner may look into
 CARRIED = "carried"
 ARTEFACT = "artefact"
+_SUBIMPORT = "\0subimport"
+_PYTHON_2 = {"__builtin__", "copy_reg", "exceptions"}  # how old pickles call the standard library
 MAX_PICKLE = 256 << 20  # bytes of a pickle's own stream that are looked through
 
 
@@ -43,9 +49,17 @@ class Carried:
 
 
 def carry(
-    target: Target, runner: Runner, model: Product, signature: Signature, made: Path
+    target: Target,
+    runner: Runner,
+    model: Product,
+    signature: Signature,
+    made: Path,
+    options: Any = None,
+    why: str = "",
 ) -> Carried:
     """What must lie in the version folder. New files are written to ``made``, an empty folder.
+
+    ``options``: the runner's. ``why``: the reason, where Triton has a backend of its own for the format.
 
     Raises:
         PackageError: the runner's code has no file that could be carried.
@@ -84,17 +98,17 @@ def carry(
         "target": str(target),
         "signature": encode(signature),
         "runner": {"module": module.__name__, "name": names[0]},
-        "options": None,
+        "options": encode(options),
         "threads": None,
         "value": model.value,
         "environment": {},
     }
     (made / "serve.json").write_text(json.dumps(serve, indent=1, sort_keys=True))
     files["serve.json"] = made / "serve.json"
+    why = why or f"Triton has no backend of its own for {target.variant} on {runner.name}"
     notes = [
-        f"Triton has no backend of its own for {target.variant} on {runner.name}: the Python "
-        f"backend serves it with the runner that was measured; the server's Python (3.11 or "
-        f"newer) needs {', '.join(requirements)} (see requirements.txt)"
+        f"{why}; so the Python backend serves it with the runner that was measured. The server's "
+        f"Python must be 3.11 or newer and needs {', '.join(requirements)} (requirements.txt)"
     ]
     if local:
         own = sorted({name.partition("/")[0].removesuffix(".py") for name in local})
@@ -174,38 +188,32 @@ def _modules(stream: Any) -> set[str]:
     found: set[str] = set()
     strings: list[str] = []  # the latest texts that were pushed
     memo: dict[int, str] = {}
-    last: str | None = None
-    importing = False  # cloudpickle's ``subimport`` names a module in its argument
+    last = ""  # what was pushed last: a text, or that it is cloudpickle's ``subimport``
     try:
         for code, value, _ in pickletools.genops(stream):
-            if code.name == "GLOBAL":
-                module, _, attribute = str(value).partition(" ")
-                found.add(module.partition(".")[0])
-                importing = attribute == "subimport"
-                last = None
+            before, last = last, ""
+            if code.name == "GLOBAL" or (code.name == "STACK_GLOBAL" and len(strings) >= 2):
+                pair = str(value).split(" ") if code.name == "GLOBAL" else strings[-2:]
+                found.add(pair[0])
+                last = _SUBIMPORT if pair[-1] == "subimport" else ""
             elif "UNICODE" in code.name:
                 last = str(value)
                 strings.append(last)
-                if importing:
-                    found.add(last.partition(".")[0])
-                    importing = False
+                if before == _SUBIMPORT:
+                    found.add(last)  # the module is its argument
             elif code.name == "MEMOIZE":
-                memo[len(memo)] = last or ""
+                memo[len(memo)] = last = before
             elif code.name in ("BINPUT", "LONG_BINPUT", "PUT"):
-                memo[int(value)] = last or ""
+                memo[int(value)] = last = before
             elif code.name in ("BINGET", "LONG_BINGET", "GET"):
-                last = memo.get(int(value)) or None
-                if last is not None:
+                last = memo.get(int(value), "")
+                if last and last != _SUBIMPORT:
                     strings.append(last)
-            elif code.name == "STACK_GLOBAL" and len(strings) >= 2:
-                module, attribute = strings[-2:]
-                found.add(module.partition(".")[0])
-                importing = attribute == "subimport"
-                last = None
-            else:
-                last = None
+                    if before == _SUBIMPORT:
+                        found.add(last)
             del strings[:-4]
     except ValueError:
         # Not a pickle after all, or a torn one: opening it is the runner's business.
-        return found
-    return {name for name in found if re.fullmatch(r"\w+", name)}
+        pass
+    tops = {name.partition(".")[0] for name in found}
+    return {name for name in tops if re.fullmatch(r"\w+", name)} - _PYTHON_2

@@ -31,6 +31,7 @@ PLATFORMS = {
     "tensorrt": "tensorrt_plan",
     "tensorflow": "tensorflow_savedmodel",
 }
+_ORT_LEVELS = {"basic": -1, "extended": 1, "disabled": 2}  # 0, the default, is all
 _NO_SCALARS = ("pytorch", "openvino")
 _FLOATS_OF_TORCH = ("float16", "float32", "float64")
 _INTS_OF_TORCH = ("bool", "uint8", "int8", "int16", "int32", "int64")
@@ -38,13 +39,13 @@ _INTS_OF_TORCH = ("bool", "uint8", "int8", "int16", "int32", "int64")
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a target is served. ``refused`` says why Triton's own backend can't."""
+    """How a target is served. ``asked`` says why it is the Python backend, if it needn't be."""
 
     backend: str
     filename: str = ""  # only where the backend wouldn't look for it by itself
     ports: Ports | None = None  # what the file says of itself
     names: dict[str, str] = field(default_factory=dict)  # the signature's name -> the server's
-    refused: str = ""
+    asked: str = ""
     no_batching: str = ""  # why the backend had better not gather requests
     notes: tuple[str, ...] = ()
 
@@ -72,12 +73,12 @@ def fit(target: Target, format: Format, model: Product, signature: Signature) ->
         )
     if backend == "openvino":
         return _openvino(target, found, shown)
-    fixed = _fixed_batch(found, signature)
-    return Fit(backend, shown, found, no_batching=fixed)
+    fixed = _fixed(found, signature)
+    return _refused(backend, fixed) if fixed else Fit(backend, shown, found)
 
 
 def _refused(backend: str, reason: str) -> Fit:
-    return Fit("python", refused=f"Triton's {backend} backend can't serve this model: {reason}")
+    return Fit("python", asked=f"Triton's {backend} backend can't serve this model: {reason}")
 
 
 def _missing(found: Ports, signature: Signature) -> str:
@@ -92,16 +93,16 @@ def _missing(found: Ports, signature: Signature) -> str:
     return ""
 
 
-def _fixed_batch(found: Ports, signature: Signature) -> str:
-    """ONNX Runtime's backend batches only what has a free first axis everywhere."""
-    if not (signature.batched and signature.batch_first):
-        return ""
+def _fixed(found: Ports, signature: Signature) -> str:
+    """A free axis that the file declares as fixed: the backend holds it to that."""
+    specs = {spec.name: spec for spec in (*signature.inputs, *signature.outputs)}
     for port in (*found.inputs, *found.outputs):
-        if port.dims is not None and (not port.dims or port.dims[0] != -1):
-            return (
-                f"max_batch_size is 0, as the file says that the first axis of {port.name!r} is "
-                f"{port.dims[0] if port.dims else 'absent'}, and Triton batches free axes only"
-            )
+        spec = specs.get(port.name)
+        if spec is None or port.dims is None or len(port.dims) != len(spec.shape):
+            continue
+        for axis, (free, there) in enumerate(zip(spec.shape, port.dims, strict=True)):
+            if isinstance(free, str) and there != -1:
+                return f"the file declares axis {axis} of {port.name!r} as {there}, not as free"
     return ""
 
 
@@ -208,27 +209,49 @@ def files(format: Format, model: Product, names: list[str]) -> dict[str, Path]:
     return made
 
 
-def tune(config: Any, target: Target, found: Fit, notes: list[str]) -> None:
-    """What the backend must be told so that it computes what was measured."""
+def tune(config: Any, target: Target, found: Fit, options: Any, notes: list[str]) -> None:
+    """What the backend must be told so that it computes what was measured.
+
+    ``options`` are the runner's; those of a runner that a configuration can say are written.
+    """
+    threads = getattr(options, "threads", 0) or 0
     if found.backend == "openvino":
+        said = {"PERFORMANCE_HINT": getattr(options, "hint", "LATENCY")}
         if target.precision == Precision.BF16:
-            config.parameters["HINT_BF16"].string_value = "YES"
-        config.parameters["PERFORMANCE_HINT"].string_value = "LATENCY"
+            said["HINT_BF16"] = "YES"
+        if threads:
+            said["INFERENCE_NUM_THREADS"] = str(threads)
         if config.max_batch_size > 0:
-            config.parameters["ENABLE_BATCH_PADDING"].string_value = "YES"
+            said["ENABLE_BATCH_PADDING"] = "YES"
             notes.append(
                 "Triton's openvino backend computes every request at batch "
                 f"{config.max_batch_size}, padded: batches that were measured smaller are slower"
             )
-    elif found.backend == "onnxruntime" and target.device.kind == "cuda":
-        accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
-        accelerator.name = "cuda"
-        accelerator.parameters["use_tf32"] = "1" if target.precision == Precision.TF32 else "0"
+        _parameters(config, said)
+    elif found.backend == "onnxruntime":
+        said = {"intra_op_thread_count": str(threads)} if threads else {}
+        if getattr(options, "inter_threads", 0):
+            said["inter_op_thread_count"] = str(options.inter_threads)
+        if getattr(options, "execution", "") == "parallel":
+            said["execution_mode"] = "1"
+        _parameters(config, said)
+        level = _ORT_LEVELS.get(getattr(options, "optimization", ""))
+        if level is not None:
+            config.optimization.graph.level = level
+        if target.device.kind == "cuda":
+            accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+            accelerator.name = "cuda"
+            accelerator.parameters["use_tf32"] = "1" if target.precision == Precision.TF32 else "0"
     elif found.backend == "pytorch" and target.device.kind == "cuda":
         notes.append(
             "whether TF32 is used is the server's default: Triton's pytorch backend has no "
             "parameter for it"
         )
+
+
+def _parameters(config: Any, said: dict[str, str]) -> None:
+    for name, value in said.items():
+        config.parameters[name].string_value = value
 
 
 def served_name(spec: TensorSpec, found: Fit) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import numpy as np
 import pytest
-from triton_making import make, onnx_file, signature
+from triton_making import make, onnx_file, product, signature
 
 from navigator_lab.errors import PackageError
 from navigator_lab.triton import config as configs
+from navigator_lab.triton import native
+from navigator_lab.triton.carry import pickled_modules
 from navigator_lab.types.measure import BatchTiming, Interval, Timing
+from navigator_lab.types.target import Target
 
 SIG = signature([("x", "float32", ("batch", 6))], [("y", "float32", ("batch", 3))], largest=32)
 SAMPLES = [{"x": np.arange(6, dtype=np.float32).reshape(1, 6)}]
@@ -116,19 +120,17 @@ def test_warm_up_is_the_real_sample(tmp_path):
     np.testing.assert_array_equal(data, SAMPLES[0]["x"].ravel())
 
 
-def test_a_file_with_a_fixed_batch_is_not_batched(tmp_path):
+def test_a_file_that_declares_less_than_it_can_is_carried(tmp_path):
+    """Triton's backend would hold every answer to the declared batch of one."""
     import onnx
 
     model = onnx_file(tmp_path / "model")
     made = onnx.load(model / "model.onnx")
     made.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
-    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(made, model / "model.onnx")
     _, value = make(tmp_path, "onnx:fp32@ort-cpu", model, SIG, SAMPLES, name="m")
-    config = configs.parse(value.config)
-    assert config.max_batch_size == 0
-    assert list(config.output[0].dims) == [1, 3]
-    assert any("first axis of 'x' is 1" in note for note in value.notes)
+    assert value.backend == "python"
+    assert any("axis 0 of 'y' as 1" in note for note in value.notes)
 
 
 def test_a_file_of_other_names_is_refused(tmp_path):
@@ -159,13 +161,22 @@ def test_precision_of_openvino(tmp_path):
     (tmp_path / "model").mkdir()
     model = openvino.convert_model(tmp_path / "onnx/model.onnx")
     openvino.save_model(model, tmp_path / "model/model.xml")
-    for precision, hint in (("bf16", "YES"), ("fp32", "")):
-        target = f"openvino:{precision}@ov-cpu"
-        _, value = make(tmp_path / precision, target, tmp_path / "model", SIG, SAMPLES, name="m")
-        config = configs.parse(value.config)
-        assert config.max_batch_size == 0
-        assert config.parameters["HINT_BF16"].string_value == hint
-        assert any("f32" in note for note in value.notes) == (precision == "fp32")
+    _, value = make(tmp_path, "openvino:fp32@ov-cpu", tmp_path / "model", SIG, SAMPLES, name="m")
+    config = configs.parse(value.config)
+    assert config.max_batch_size == 0
+    assert "HINT_BF16" not in config.parameters
+    assert any("f32" in note for note in value.notes)
+    # Without a CPU that has bf16 only what would be written can be seen.
+    native.tune(config, Target.parse("openvino:bf16@ov-cpu"), native.Fit("openvino"), None, [])
+    assert config.parameters["HINT_BF16"].string_value == "YES"
+
+
+def test_options_of_the_runner_reach_the_configuration(tmp_path):
+    given = {"threads": 2, "optimization": "extended", "execution": "parallel"}
+    _, _, config = packed(tmp_path, run_options=given)
+    said = {name: one.string_value for name, one in config.parameters.items()}
+    assert said == {"intra_op_thread_count": "2", "execution_mode": "1"}
+    assert config.optimization.graph.level == 1
 
 
 @pytest.mark.filterwarnings(r"ignore:`torch\.jit:FutureWarning")
@@ -209,3 +220,30 @@ def test_scripted_arguments_go_by_the_call(tmp_path):
     assert value.backend == "pytorch"
     assert [io.name for io in config.input] == ["second", "first"]
     assert not [note for note in value.notes if "served as" in note]
+
+
+def test_a_native_package_that_was_insisted_on_says_what_is_wrong(tmp_path):
+    _, value, _ = packed(tmp_path, "onnx:fp32@odd-cpu", backend="native")
+    assert value.backend == "onnxruntime"
+    assert any("would not compute what was measured" in note for note in value.notes)
+
+
+def test_the_files_that_a_pickle_names(tmp_path):
+    import pickle
+
+    import cloudpickle
+
+    def calls(x):
+        return json.dumps(np.sum(x))
+
+    for protocol in (2, 4, 5):
+        folder = tmp_path / str(protocol)
+        folder.mkdir()
+        (folder / "callable.pkl").write_bytes(cloudpickle.dumps(calls, protocol=protocol))
+        named = pickled_modules(product(folder))
+        assert {"cloudpickle", "numpy", "json"} <= named, named
+        assert all(importlib.util.find_spec(name) for name in named - {"test_package"}), named
+    (tmp_path / "5/other.pkl").write_bytes(pickle.dumps(signature([], []), protocol=5))
+    assert "navigator_lab" in pickled_modules(product(tmp_path / "5"))
+    (tmp_path / "5/torn.pkl").write_bytes(b"\x80\x05\x95")
+    assert "numpy" in pickled_modules(product(tmp_path / "5"))

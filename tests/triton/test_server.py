@@ -336,6 +336,19 @@ def _carried_onnx(folder: Path, name: str):
     return made, (lambda feeds: {"y": session.run(None, feeds)[0]}, {"x": rows(2, 6)})
 
 
+def _odd(folder: Path, name: str):
+    """The measured runner isn't what Triton's backend computes: it is seen, and it is served."""
+    import onnxruntime
+
+    model = onnx_file(folder / "model")
+    sig = signature([("x", "float32", ("batch", 6))], [("y", "float32", ("batch", 3))])
+    made, value = make(folder, "onnx:fp32@odd-cpu", model, sig, [{"x": rows(1, 6)}], name=name)
+    assert value.backend == "python"
+    assert any("would not compute what was measured: y is" in note for note in value.notes)
+    session = onnxruntime.InferenceSession(model / "model.onnx")
+    return made, (lambda feeds: {"y": session.run(None, feeds)[0] + 1}, {"x": rows(2, 6)})
+
+
 OWN_CODE = """
 import torch
 
@@ -416,6 +429,7 @@ BUILDS = {
     "torch_export": _torch_export,
     "callable": _callable,
     "carried_onnx": _carried_onnx,
+    "odd": _odd,
     "own_code": _own_code,
     "onnx_text": _onnx_text,
 }

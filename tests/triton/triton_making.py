@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from triton_odd_runner import odd
+
 from navigator_lab.catalog import Catalog
 from navigator_lab.stages.package import Package, PackageOptions, package
 from navigator_lab.types import samples as stored
 from navigator_lab.types.codec import encode
 from navigator_lab.types.outcome import Product
-from navigator_lab.types.plugin import At
+from navigator_lab.types.plugin import At, options_of
 from navigator_lab.types.signature import Axis, Signature, TensorSpec
 from navigator_lab.types.target import Target
 
@@ -29,7 +31,16 @@ def signature(inputs, outputs, largest=8, call=None) -> Signature:
     return Signature(*specs, axes=axes, call=call)
 
 
-def make(folder: Path, target: str, model: Path, sig: Signature, samples, timing=None, **options):
+def make(
+    folder: Path,
+    target: str,
+    model: Path,
+    sig: Signature,
+    samples,
+    timing=None,
+    run_options=None,
+    **options,
+):
     """The package action, on real files; gives the model's folder and the action's value."""
     target = Target.parse(target)
     given = folder / "samples"
@@ -38,7 +49,11 @@ def make(folder: Path, target: str, model: Path, sig: Signature, samples, timing
     out = folder / "out"
     out.mkdir()
     catalog = Catalog.installed()
-    at = At(out, target, PackageOptions(**options), catalog.formats, catalog.runners)
+    runners = {**catalog.runners, "odd": odd}
+    run_options = options_of(runners[target.runner].action.options, run_options)
+    at = At(
+        out, target, PackageOptions(**options), catalog.formats, runners, run_options=run_options
+    )
     value: Package = package.fn(
         at,
         model=product(model),

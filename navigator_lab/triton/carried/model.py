@@ -32,7 +32,7 @@ class TritonPythonModel:
 
         from navigator_lab.types.codec import decode
         from navigator_lab.types.outcome import Product
-        from navigator_lab.types.plugin import Opening, Plain
+        from navigator_lab.types.plugin import Opening, Plain, options_of
         from navigator_lab.types.signature import Signature
         from navigator_lab.types.target import Device, Target
 
@@ -43,9 +43,11 @@ class TritonPythonModel:
         signature = decode(Signature, serve["signature"])
         module = importlib.import_module(serve["runner"]["module"])
         runner = getattr(module, serve["runner"]["name"])
-        options = serve["options"]
-        if options is not None:
-            options = decode(runner.action.options, options)
+        options = None
+        if runner.action.options is not None:
+            given = serve["options"]
+            options = decode(runner.action.options, given) if given else None
+            options = options_of(runner.action.options, options)
         opening = Opening(target, signature, options, threads=serve["threads"])
         artefact = Product("", folder / "artefact", serve["value"])
         self.stack = contextlib.ExitStack()
