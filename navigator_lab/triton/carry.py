@@ -17,7 +17,7 @@ import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import PackageError
 from ..types.codec import encode
@@ -25,10 +25,6 @@ from ..types.outcome import Product
 from ..types.plugin import Runner
 from ..types.signature import Signature
 from ..types.target import Target
-
-if TYPE_CHECKING:
-    # Copied, not imported; said here so that its code enters the keys of what is made with it.
-    from .carried import model as _model  # noqa: F401
 
 HOME = Path(__file__).resolve().parents[1]
 ROOMS = ("types", "formats", "runners")  # what a runner may look into
@@ -217,3 +213,8 @@ def _modules(stream: Any) -> set[str]:
         pass
     tops = {name.partition(".")[0] for name in found}
     return {name for name in tops if re.fullmatch(r"\w+", name)} - _PYTHON_2
+
+
+def _copied() -> None:
+    """Never called. Names what is copied, so that its code enters the key of what it is part of."""
+    from .carried import model  # noqa: F401
