@@ -64,7 +64,7 @@ def halve(at: At, model: Product, samples: Product) -> None:
         np.savez(at.out / TOY.filename, **{k: v.astype(np.float16) for k, v in file.items()})
 
 
-@runner("toy", "toy", needs=("numpy",), family="Toy")
+@runner("toy", "toy", precisions=("fp32", "fp16"), needs=("numpy",), family="Toy")
 @contextmanager
 def toy(model: Product, opening: Opening) -> Iterator[Plain]:
     """Multiply and add."""

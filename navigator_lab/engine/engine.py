@@ -36,6 +36,7 @@ from .wall import Wall, how_it_ended
 
 Listener = Callable[[Event], None]
 _TICK_S = 0.25
+_TIMEOUT_S = 1800.0
 _RETIRE_BYTES = 3 << 30  # a warm worker that holds more than this after a job is replaced
 
 
@@ -46,7 +47,7 @@ class Limits:
     slots: int = 2  # builds at once
     together: int = 6  # measured candidates open at once
     memory_bytes: int = 0  # of one worker; 0: no limit
-    timeout_s: float = 1800.0  # of one step, unless its action says otherwise
+    timeout_s: float | None = None  # of one step; None: what its action says, or half an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class _Running:
     inputs: dict[str, Product]
     why: tuple[str, ...]
     python: str
+    fresh: bool  # it, or a runner it uses, wants a process of its own
+    timeout_s: float
     wall: Wall | None = None
     out: Path | None = None
     begun: float = 0.0
@@ -272,7 +275,13 @@ class Engine:
         action = self.catalog.actions[step.action]
         with contextlib.suppress(FileNotFoundError):
             (self.store.step_folder(name) / "log.txt").unlink()
-        running = _Running(step, action, name, known, claim, inputs, why, self._python(step))
+        actions = self._actions(step) or []
+        running = _Running(
+            step, action, name, known, claim, inputs, why, self._python(step),
+            any(a.fresh for a in actions),
+            self.limits.timeout_s
+            or max((a.timeout_s for a in actions if a.timeout_s), default=_TIMEOUT_S),
+        )  # fmt: skip
         (state.measures if action.measures else state.builds).append(running)
 
     def _recall(self, state: _Run, step: Step, name: str) -> bool:
@@ -367,7 +376,7 @@ class Engine:
             running.wall.send({"go": True})
 
     def _wall(self, running: _Running) -> Wall:
-        if not running.action.fresh:
+        if not running.fresh:
             for wall in self._idle:
                 if wall.python == running.python and wall.alive:
                     self._idle.remove(wall)
@@ -386,7 +395,7 @@ class Engine:
         """Open a worker and import what the step needs, so that no measured time goes into it."""
         running.wall = self._wall(running)
         running.stage, running.resumed = "preparing", time.monotonic()
-        running.left_s = self.limits.timeout_s
+        running.left_s = running.timeout_s
         state.active[running.wall] = running
         needs = {n for a in self._actions(running.step) or () for n in a.needs}
         modules = sorted(n.partition("|")[0].replace("-", "_") for n in needs)
@@ -396,7 +405,7 @@ class Engine:
         running.wall, running.out = wall, self.store.scratch()
         running.stage = "running"
         running.begun = running.resumed = time.monotonic()
-        running.left_s = running.action.timeout_s or self.limits.timeout_s
+        running.left_s = running.timeout_s
         folder = self.store.step_folder(running.key)
         step = running.step
         job = {
@@ -478,7 +487,7 @@ class Engine:
         for line in (state.waiting, state.prepared):
             with contextlib.suppress(ValueError):
                 line.remove(running)
-        spare = len(self._idle) < self.limits.slots and not running.action.fresh
+        spare = len(self._idle) < self.limits.slots and not running.fresh
         if reuse and spare and wall.memory_bytes() < _RETIRE_BYTES:
             self._idle.append(wall)
         else:

@@ -64,8 +64,9 @@ class Explored:
             return judge(accuracy, default)
         if isinstance(wanted, Tolerance):
             return judge(accuracy, wanted)
-        otherwise = wanted.get(str(target.precision), default)
-        return judge(accuracy, {o.name: wanted.get(o.name, otherwise) for o in accuracy.outputs})
+        # Only outputs that were named: ints and bools of the others must be equal.
+        named = {o.name: wanted[o.name] for o in accuracy.outputs if o.name in wanted}
+        return judge(accuracy, named, wanted.get(str(target.precision), default))
 
     @property
     def results(self) -> Results:

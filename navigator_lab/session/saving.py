@@ -10,11 +10,13 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
+import weakref
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import PackageError
 from ..types.codec import canonical, decode, encode
@@ -28,6 +30,7 @@ FORMAT_VERSION = 1
 _MAX_BYTES = 2 << 30  # of all members together, unpacked
 _MAX_RATIO = 200  # of one member, unpacked ÷ packed
 _MAX_MEMBERS = 50_000
+E = TypeVar("E", bound=Explored)
 _CARRIED = ("latency_ns.npz",)  # files of products that a loaded run can use
 
 
@@ -56,7 +59,7 @@ def last_run(workspace: Path) -> Explored:
         raise PackageError(
             f"there is no run in the workspace {workspace}", "navigator-lab run … makes one"
         )
-    return _read(found[-1].read_bytes(), workspace, str(found[-1]))
+    return _read(found[-1].read_bytes(), workspace, str(found[-1]), Explored)
 
 
 def save(run: Run, folder: Path, root: Path, path: Path, tolerance: Tolerances) -> Path:
@@ -96,7 +99,9 @@ def _members(step: Settled, root: Path) -> list[tuple[Path, str]]:
 class Loaded(Explored):
     """A run that was read from a ``.nav`` file: results, choices and logs, nothing to run."""
 
-    _unpacked: Any = None  # the temporary folder; it goes when this does
+    def own(self, folder: Path) -> None:
+        """Where it was unpacked: removed when this object goes, or the process ends."""
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 def load(path: str | Path) -> Explored:
@@ -109,8 +114,7 @@ def load(path: str | Path) -> Explored:
     path = Path(path).expanduser()
     if not path.is_file():
         raise PackageError(f"there is no file {path}")
-    unpacked = tempfile.TemporaryDirectory(prefix="navigator-lab-")
-    root = Path(unpacked.name)
+    root = Path(tempfile.mkdtemp(prefix="navigator-lab-"))
     try:
         with zipfile.ZipFile(path) as file:
             _check(file, path)
@@ -121,19 +125,22 @@ def load(path: str | Path) -> Explored:
                     with file.open(member) as source, target.open("wb") as sink:
                         _copy(source, sink, member.file_size, path)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        unpacked.cleanup()
+        shutil.rmtree(root, ignore_errors=True)
         raise PackageError(f"{path} is no saved run, or is damaged: {error}") from error
     except PackageError:
-        unpacked.cleanup()
+        shutil.rmtree(root, ignore_errors=True)
         raise
-    if not (root / "run.json").is_file():
-        unpacked.cleanup()
-        raise PackageError(
-            f"{path} holds no run.json, so it is no saved run of navigator_lab",
-            "a .nav file of Triton Model Navigator is another thing of the same name",
-        )
-    made = _read((root / "run.json").read_bytes(), root, str(path), Loaded, root)
-    made._unpacked = unpacked  # type: ignore[attr-defined]
+    try:
+        if not (root / "run.json").is_file():
+            raise PackageError(
+                f"{path} holds no run.json, so it is no saved run of navigator_lab",
+                "a .nav file of Triton Model Navigator is another thing of the same name",
+            )
+        made = _read((root / "run.json").read_bytes(), root, str(path), Loaded, root)
+    except PackageError:
+        shutil.rmtree(root, ignore_errors=True)
+        raise
+    made.own(root)
     return made
 
 
@@ -169,9 +176,7 @@ def _copy(source: Any, sink: Any, size: int, path: Path) -> None:
         sink.write(chunk)
 
 
-def _read(
-    data: bytes, root: Path, path: str, cls: type[Explored] = Explored, moved: Path | None = None
-) -> Explored:
+def _read(data: bytes, root: Path, path: str, cls: type[E], moved: Path | None = None) -> E:
     try:
         said = json.loads(data)
         version = said["format_version"]

@@ -1,6 +1,7 @@
 """The engine with real workers, and a plug-in that does everything wrong."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ def engine(tmp_path):
     store = Store(tmp_path / "workspace")
     made = Engine(
         Catalog.installed([HOSTILE]), store, host(), version_in,
-        limits=Limits(slots=2, together=3, memory_bytes=700 << 20, timeout_s=60),
+        limits=Limits(slots=2, together=3, memory_bytes=700 << 20),
     )  # fmt: skip
     made.events = []
     made.listeners.append(made.events.append)
@@ -148,7 +149,7 @@ def test_measured_steps_take_turns_and_never_overlap(engine):
     outcomes = settle(engine, *steps)
     spans = [(b, e, i) for i, o in enumerate(outcomes) for b, e in o.product.value["spans"]]
     spans.sort()
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     order = [i for _, _, i in spans]
     # Interleaved in rounds: nobody has all of its turns before somebody else had one.
     assert all(set(order[:5]) != {i} for i in range(3))
@@ -199,7 +200,7 @@ def test_kill_9_of_the_kernel_loses_no_finished_step_and_leaves_no_worker(engine
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    gone, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=5)
     for worker in alive:
         with contextlib.suppress(psutil.Error):
             worker.kill()

@@ -57,12 +57,12 @@ def test_nothing_that_is_still_true_is_done_again(lab, tmp_path):
         "toy:fp16@toy-cpu",
     ]
     assert all(r.passed for r in first if r.status == "done")
-    assert ran(first) == 8
+    assert ran(first) == 9
     assert ran(lab.run(formats=["toy"], **QUICK)) == 0
     with opened(tmp_path) as again:
         assert ran(again.run(formats=["toy"], **QUICK)) == 0
     with opened(tmp_path, Affine(seed=1)) as other:
-        assert ran(other.run(formats=["toy"], **QUICK)) == 8
+        assert ran(other.run(formats=["toy"], **QUICK)) == 9
 
 
 def test_a_tolerance_judges_again_and_runs_nothing(lab):
@@ -87,7 +87,7 @@ def test_a_changed_option_runs_what_hangs_on_it_and_says_so(lab):
 def test_preview_counts_what_would_run(lab):
     asked = {"formats": ["toy"], **QUICK}
     before = lab.preview(**asked)
-    assert "0 cached" in str(before)
+    assert "9 steps to run, 1 cached" in str(before)  # the probe is
     assert before.seconds is None
     lab.run(**asked)
     assert "0 steps to run" in str(lab.preview(**asked))
@@ -203,7 +203,7 @@ def test_in_the_background(lab):
         return await job
 
     results = asyncio.run(awaited())
-    assert ran(results) == 8
+    assert ran(results) == 9
     job = lab.start(formats=["toy"], seconds=30.0, width=1e-6, max_batch=4)
     job.cancel()
     rows = job.wait(5)
