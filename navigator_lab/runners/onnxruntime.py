@@ -15,7 +15,7 @@ from navigator_lab.errors import ModelError, NavigatorError
 from navigator_lab.formats.onnx import FORMAT
 from navigator_lab.formats.onnx.reasons import explain
 from navigator_lab.types.outcome import Product
-from navigator_lab.types.plugin import Opening, option, runner
+from navigator_lab.types.plugin import Device, Opening, Precision, option, runner
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,11 +53,18 @@ class OrtOptions:
     cuda_graph: bool = option(False, "replay the kernels as a CUDA graph; shapes must stay fixed")
 
 
+def _refuses(precision: Precision, device: Device) -> str:
+    if precision == "tf32" and device.kind == "cpu":
+        return "TF32 is a mode of NVIDIA GPUs"
+    return ""
+
+
 @runner(
     "ort",
     FORMAT.name,
     devices=("cpu", "cuda"),
     precisions=("fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"),
+    refuses=_refuses,
     reference=True,
     family="ONNX Runtime",
     needs=("onnxruntime|onnxruntime-gpu",),

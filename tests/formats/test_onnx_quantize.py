@@ -96,6 +96,13 @@ def test_dynamic(tmp_path):
     assert 0 < worst(it.run(name, "onnx:int8-dynamic@ort-cpu"), right) < 0.1
 
 
+def test_what_is_quantised_already_is_said(tmp_path):
+    it = bench(tmp_path, network(), count=2)
+    name, _ = it.build(onnx_format.to_int8, "onnx:int8")
+    with pytest.raises(ModelError, match="quantised already"):
+        it.build(onnx_format.to_int8_dynamic, "onnx:int8-dynamic", source=name)
+
+
 def test_nothing_to_quantise_is_an_error(tmp_path):
     node = helper.make_node("Sin", ["x"], ["y"])
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, 6, 6])

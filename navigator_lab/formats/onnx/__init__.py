@@ -7,7 +7,7 @@ foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 
 from .export import from_program, from_script, from_torch, from_trace
 from .graph import FORMAT
-from .half import to_half
+from .half import to_half, to_tf32
 from .quantize import to_int8, to_int8_dynamic
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "to_half",
     "to_int8",
     "to_int8_dynamic",
+    "to_tf32",
 ]

@@ -204,6 +204,12 @@ def _prepare(model: Product, scratch: Path, at: At) -> tuple[Path, bool]:
             "no tensor of this graph is float32, so there is nothing to quantise",
             "only float32 graphs can be brought to int8",
         )
+    done = [n.op_type for n in source.graph.node if n.op_type in (*QDQ, *DYNAMIC)]
+    if done:
+        raise ModelError(
+            f"this graph is quantised already: it has {len(done)} {done[0]} and the like",
+            "use it as it is (its fp32 variant keeps what the file says), or give the fp32 model",
+        )
     # Scales by channel need an axis, which Q/DQ operators have from 13 on.
     source, notes = graph.raised(source, 13)
     for note in notes:

@@ -28,6 +28,10 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "another precision, device or runner (bf16 needs a GPU or OpenVINO)",
     ),
     (
+        r"OpConversionFailure|wasn't fully converted",
+        "OpenVINO has no translation for one of the operators: stay with ONNX Runtime",
+    ),
+    (
         r"is not a registered function/op|No opset import for domain|Custom op|custom ops",
         "the graph uses operators that are not standard: the library that defines them is needed",
     ),
