@@ -110,6 +110,7 @@ def script(at: At, model: Product, samples: Product) -> Exported:
     bordered = bool(inside) and type(module).__name__ == "Border"
     if bordered and module.how != "convert":
         raise CannotBuild("torch.jit.script can't hold torch.autocast; use how='convert'")
+    _forget()
     with quiet_build() as notes:
         try:
             made = torch.jit.script(module.module if bordered else module)
@@ -128,6 +129,19 @@ def script(at: At, model: Product, samples: Product) -> Exported:
 
         prove("the script", call, trials(sampling.read(samples.path), signature), signature)
     return Exported(flat=False, notes=tuple(notes))
+
+
+def _forget() -> None:
+    """Drop what this process compiled of Python classes before.
+
+    A class whose compilation failed stays half made, and the next module of that class is refused
+    with "Can't redefine method" instead of its own reason.
+    """
+    import torch
+
+    torch._C._jit_clear_class_registry()
+    torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()
+    torch.jit._state._clear_class_state()
 
 
 def _border(inner: Any, inside: str, outside: str) -> torch.jit.ScriptModule:
