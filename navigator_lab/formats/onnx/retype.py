@@ -1,11 +1,10 @@
 """Let the operators of a graph compute in 16 bits, every value keeping its name and its type.
 
-An operator that may compute in 16 bits (its own schema
-says so) takes casts of its inputs and gives a cast of its output; what two such operators pass
-between them skips the pair of casts. So whatever is not understood (contributed operators, the
-borders of loops and branches) simply stays as it was, and the graph's types always fit. The
-converters in ``onnxruntime.transformers`` and ``onnxconverter-common`` retype values in place: on
-graphs with subgraphs, casts or mixed types theirs come out invalid or crash the runtime.
+An operator that may compute in 16 bits (its own schema says so) takes casts of its inputs and
+gives a cast of its output; what two such operators pass between them skips the pair of casts. So
+whatever is not understood (contributed operators, the borders of loops and branches) simply stays
+as it was, and the graph's types always fit. The converter in ``onnxruntime.transformers`` retypes
+values in place: of a torch LSTM it made (in 1.31) a graph that ONNX's own checker refuses.
 """
 
 from __future__ import annotations
