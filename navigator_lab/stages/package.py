@@ -166,8 +166,8 @@ def _rehearsed(
             config,
             found.backend,
             options.version,
-            requests(feeds, signature, 0 if signature.stateful else largest),
-            direct,
+            requests(feeds, signature, largest),
+            None if signature.stateful else direct,
             found.names,
             at.about.precision,
         )

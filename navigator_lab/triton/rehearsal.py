@@ -47,13 +47,14 @@ def rehearse(
     backend: str,
     version: int,
     feeds: Sequence[Arrays],
-    direct: Callable[[Arrays], Arrays],
+    direct: Callable[[Arrays], Arrays] | None,
     names: Mapping[str, str],
     precision: Precision,
 ) -> str:
     """Why the backend would not serve what was measured, or "".
 
-    ``direct`` is the measured runner; ``names`` are those that are served under another name.
+    ``direct`` is the measured runner, None for a model whose answers can't be held against each
+    other (it keeps state): it must then only load and answer. ``names`` are those that are served under another name.
     """
     import numpy as np
     from google.protobuf import json_format
@@ -74,7 +75,7 @@ def rehearse(
         }
         (scratch / "job.json").write_text(json.dumps(job))
         problem = _run(scratch / "job.json")
-        if problem:
+        if problem or direct is None:
             return problem
         for i, one in enumerate(feeds):
             with np.load(scratch / f"answers/{i:03}.npz", allow_pickle=True) as file:

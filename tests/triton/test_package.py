@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 
@@ -247,3 +248,10 @@ def test_the_files_that_a_pickle_names(tmp_path):
     assert "navigator_lab" in pickled_modules(product(tmp_path / "5"))
     (tmp_path / "5/torn.pkl").write_bytes(b"\x80\x05\x95")
     assert "numpy" in pickled_modules(product(tmp_path / "5"))
+
+
+def test_a_model_that_keeps_state_is_not_held_against_itself(tmp_path):
+    model = onnx_file(tmp_path / "model")
+    sig = dataclasses.replace(SIG, stateful=True)
+    _, value = make(tmp_path, "onnx:fp32@odd-cpu", model, sig, SAMPLES, name="m")
+    assert value.backend == "onnxruntime"
