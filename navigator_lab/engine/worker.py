@@ -109,14 +109,14 @@ def serve(wire: int) -> None:
             inbox.put(json.loads(line))
         os._exit(0)  # the kernel is gone, or closed us: nothing here is worth finishing
 
+    told = 0.0
+
     def tell(message: dict[str, Any]) -> None:
         """Progress, at most five times a second: more is read by nobody."""
         nonlocal told
         if time.monotonic() - told >= 0.2:
             told = time.monotonic()
             send(message)
-
-    told = 0.0
 
     def turn() -> None:
         send({"turn": True})

@@ -56,9 +56,7 @@ class Step:
         object.__setattr__(
             self,
             "_hash",
-            hash(
-                (self.action, self.about, self.options, self.inputs, self.uses, self.run_options)
-            ),
+            hash((self.action, self.about, self.options, self.inputs, self.uses, self.run_options)),
         )
 
     def __hash__(self) -> int:
