@@ -32,6 +32,9 @@ from ..types.plugin import At
 from ..types.target import Target, Variant
 
 Say = Callable[[dict[str, Any]], None]
+# What libraries use to report home. They fork for it, in a process with threads: the forks hang
+# and stay, half a gigabyte each. Whoever misses one of these goes on without.
+SILENT = ("openvino_telemetry",)
 
 
 def perform(job: dict[str, Any], say: Say, turn: Callable[[], None]) -> Any:
@@ -95,6 +98,7 @@ def serve(wire: int) -> None:
     # Processes that foreign code forks or starts must not keep the wire open: its end says ours.
     os.set_inheritable(wire, False)
     os.register_at_fork(after_in_child=lambda: os.close(wire))
+    sys.modules.update(dict.fromkeys(SILENT))  # type: ignore[arg-type]  # importing None raises
     lock = threading.Lock()
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
