@@ -33,6 +33,22 @@ def _start(make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[byte
     return _starter.submit(make).result()
 
 
+def _guard(group: int) -> subprocess.Popen[bytes]:
+    """A shell that outlives us for a moment: if we die without a word, it kills a worker's group.
+
+    A worker dies with us by itself, but not what it forked (pools of compilers do that).
+    """
+    return _start(
+        lambda: subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r word || kill -KILL "-$1"', "sh", str(group)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    )
+
+
 class Wall:
     """One worker process. ``hear(wall, message)`` is called on a thread of its own; the last
     message is ``{"ended": exit code}``. ``sharing``: others work beside it on the same cores."""
@@ -75,6 +91,7 @@ class Wall:
             )
         os.close(write)
         self.pid = self.process.pid
+        self._guard = _guard(self.pid)
         threading.Thread(
             target=self._listen, args=(read,), daemon=True, name=f"navigator-wall-{self.pid}"
         ).start()
@@ -97,6 +114,7 @@ class Wall:
         assert self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             self.process.stdin.close()
+        self._guard.communicate(b"over\n")
         self.hear(self, {"ended": code})
 
     def send(self, message: Any) -> None:

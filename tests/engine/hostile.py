@@ -87,7 +87,11 @@ def lacks(at):
 
 @action("hostile: sleeps")
 def sleeps(at):
-    """Takes a minute."""
+    """Takes a minute, and so does what it forked."""
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    at.say("forked")
     time.sleep(60)
 
 
