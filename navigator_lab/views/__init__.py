@@ -1,4 +1,20 @@
 """How results read: plain data first (`rows`, `info`), then a drawing of it.
 
-Looks at types only: it is given runs, never an engine or a store.
+Looks at types only: it is given runs, never an engine or a store. ``nav.views.pareto.info(lab)``
+gives data, ``nav.views.pareto.draw(…)`` of it a plotly figure; so `heatmap`, `latency`,
+`parallel`, `timeline`, `compare` and `surface`. `report` makes one file of them.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+VIEWS = ("compare", "heatmap", "latency", "parallel", "pareto", "report", "surface", "timeline")
+
+
+def __getattr__(name: str) -> Any:
+    """The views, each brought when first asked for."""
+    if name in VIEWS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

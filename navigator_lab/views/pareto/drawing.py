@@ -1,0 +1,291 @@
+"""The Pareto view as a plotly figure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..numbers import interval, significant
+from ..theme import AXES, SHAPES, Theme, axis, colours, layout, safe, shape, short, theme
+from .data import Info, Line, Point
+
+_DASHES = ("solid", "dot", "dash", "longdash")  # runs drawn over each other
+_LABELS = 6  # more names than these on the plot hide it; the others are told when pointed at
+
+
+def draw(info: Info, *, dark: bool = False) -> Any:
+    """The view as a plotly ``Figure``: nothing in it is computed here."""
+    import plotly.graph_objects as go
+
+    look = theme(dark)
+    hues = colours((line.family for line in info.lines), dark)
+    figure = go.Figure()
+    order = sorted(range(len(info.lines)), key=lambda i: any(p.front for p in info.lines[i].points))
+    for index in order:
+        line = info.lines[index]
+        figure.add_trace(_trace(go, info, index, line, hues[line.family], look))
+    if info.steps:
+        xs, ys = zip(*_reaching(info), strict=True)
+        figure.add_trace(
+            go.Scatter(
+                x=xs, y=ys, mode="lines", name="front", hoverinfo="skip", showlegend=False,
+                line={"color": look.text, "width": 1.5},
+            )
+        )  # fmt: skip
+    _legend(go, figure, info, hues, look)
+    x_title = f"{info.x_words}, {info.x_unit} (log)" if _log(info) else _linear(info)
+    figure.update_layout(
+        **layout(look, f"{info.title}: {info.y_words} against {info.x_words}"),
+        height=500,
+        margin={"l": 10, "r": 24, "t": 64, "b": 10},
+        hovermode="closest",
+        xaxis=axis(
+            look, f"{safe(x_title)} →", type="log" if _log(info) else "linear",
+            minor={"showgrid": False}, **_ticks(info),
+        ),
+        yaxis=axis(look, f"↑ {info.y_words}, {info.y_unit}", rangemode="tozero",
+                   range=_height(info), separatethousands=True),
+        separators=".\u202f",
+        legend={
+            "orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top",
+            "font": {"size": 11, "color": look.muted}, "itemclick": "toggle",
+            "itemdoubleclick": "toggleothers", "traceorder": "normal",
+        },
+        shapes=_limit_shapes(info, look),
+        annotations=_annotations(info, hues, look),
+    )  # fmt: skip
+    if not info.lines:
+        figure.update_layout(annotations=[_nothing(info, look)])
+    return figure
+
+
+def _trace(go: Any, info: Info, index: int, line: Line, hue: str, look: Theme) -> Any:
+    wrong = line.passed is False
+    on_front = any(p.front for p in line.points)
+    symbols, fills, sizes = [], [], []
+    for point in line.points:
+        base = shape(line.precision)
+        symbols.append("x-open" if wrong else base if point.front else f"{base}-open")
+        fills.append(look.wrong if wrong else hue)
+        sizes.append(11 if point.front or (line.baseline and not wrong) else 9)
+    faded = 1.0 if on_front or line.baseline else 0.75
+    return go.Scatter(
+        x=[p.x for p in line.points],
+        y=[p.y for p in line.points],
+        mode="lines+markers",
+        name=safe(line.target),
+        legendgroup=line.family,
+        showlegend=False,
+        line={
+            "color": hue, "width": 2 if on_front else 1,
+            "dash": "dot" if wrong else _DASHES[line.run % len(_DASHES)],
+        },
+        opacity=faded if not wrong else 0.9,
+        marker={
+            "symbol": symbols, "size": sizes, "color": fills,
+            "line": {"width": 1.6, "color": fills},
+            "opacity": [0.35 if p.misses else 1.0 for p in line.points],
+        },
+        error_x=_bars([p.x for p in line.points], [p.x_low for p in line.points],
+                      [p.x_high for p in line.points], hue),
+        error_y=_bars([p.y for p in line.points], [p.y_low for p in line.points],
+                      [p.y_high for p in line.points], hue),
+        hovertext=[_hover(info, line, p) for p in line.points],
+        hoverinfo="text",
+        customdata=[[line.run, line.target, p.batch] for p in line.points],
+        meta=index,
+    )  # fmt: skip
+
+
+def _bars(values: list[float], low: list[float], high: list[float], hue: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(h - v, 0.0) for v, h in zip(values, high, strict=True)],
+        # A log axis has no place for zero and below.
+        "arrayminus": [min(max(v - w, 0.0), v * 0.95) for v, w in zip(values, low, strict=True)],
+        "color": hue,
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _hover(info: Info, line: Line, point: Point) -> str:
+    per = AXES[info.x][1]
+    said = [f"<b>{safe(line.target)}</b>", f"batch {point.batch}"]
+    if len(info.runs) > 1:
+        said.insert(1, safe(info.runs[line.run]))
+    said.append(f"{info.x_words} {interval(point.x, point.x_low, point.x_high)} {per}")
+    said.append(f"{info.y_words} {interval(point.y, point.y_low, point.y_high)} /s")
+    if point.gain is not None:
+        name = "the baseline" if not line.baseline else "itself: it is the baseline"
+        said.append(f"{significant(point.gain, 2)}× {name}" if not line.baseline else name)
+    if line.passed is False:
+        said.append(f"not within tolerance: {_cut(line.reason)}")
+    elif line.passed is None:
+        said.append("never compared with the reference, so not on the front")
+    said += [f"off limits: {safe(miss)}" for miss in point.misses]
+    if not point.stable:
+        said.append(f"noisy: {_cut(point.note)}")
+    return "<br>".join(said)
+
+
+def _cut(text: str) -> str:
+    """A sentence in lines of bearable width."""
+    import textwrap
+
+    return "<br>   ".join(safe(part) for part in textwrap.wrap(text, 70)[:3])
+
+
+def _log(info: Info) -> bool:
+    values = [p.x for line in info.lines for p in line.points]
+    return bool(values) and min(values) > 0
+
+
+def _linear(info: Info) -> str:
+    return f"{info.x_words}, {info.x_unit}"
+
+
+def _ticks(info: Info) -> dict[str, Any]:
+    """1, 2, 5 of each decade in reach, with room beside the outermost points."""
+    values = [p.x for line in info.lines for p in line.points]
+    values += [info.limits[info.x] * AXES[info.x][2]] if info.x in info.limits else []
+    values = [v for v in values if math.isfinite(v)]
+    if not values or min(values) <= 0:
+        return {}
+    low, high = math.log10(min(values)), math.log10(max(values))
+    pad = max((high - low) * 0.08, 0.06)
+    low, high = low - pad, high + pad
+    steps = (1, 2, 5) if high - low < 3 else (1,)
+    marks = [
+        k * 10.0**d
+        for d in range(math.floor(low) - 1, math.ceil(high) + 1)
+        for k in (steps if high - low > 0.5 else range(1, 10))
+    ]
+    marks = [m for m in marks if low <= math.log10(m) <= high]
+    if len(marks) < 2:  # a very narrow range
+        marks = [10 ** (low + (high - low) * i / 4) for i in range(5)]
+    return {
+        "range": [low, high],
+        "tickvals": marks,
+        "ticktext": [
+            significant(m, 3 if len(marks) < 6 and high - low < 0.3 else 2) for m in marks
+        ],
+    }
+
+
+def _height(info: Info) -> list[float] | None:
+    tops = [p.y_high for line in info.lines for p in line.points if math.isfinite(p.y_high)]
+    return [0, 1.12 * max(tops)] if tops else None
+
+
+def _reaching(info: Info) -> list[tuple[float, float]]:
+    """The front, carried on to the right edge: what it offers from there on."""
+    ends = [p.x for line in info.lines for p in line.points]
+    return [*info.steps, (max(*ends, info.steps[-1][0]) * 1.03, info.steps[-1][1])]
+
+
+def _limit_shapes(info: Info, look: Theme) -> list[dict[str, Any]]:
+    made = []
+    if info.x in info.limits:
+        at = info.limits[info.x] * AXES[info.x][2]
+        ends = _ticks(info).get("range")
+        edge = 10 ** ends[1] if ends else at * 1.2
+        made += [
+            {"type": "rect", "xref": "x", "yref": "paper", "x0": at, "x1": max(edge, at), "y0": 0,
+             "y1": 1, "fillcolor": look.soft, "line": {"width": 0}, "layer": "below"},
+            {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1,
+             "line": {"color": look.text, "width": 1, "dash": "dash"}},
+        ]  # fmt: skip
+    if "min_throughput" in info.limits:
+        at = info.limits["min_throughput"]
+        made.append(
+            {"type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": at, "y1": at,
+             "line": {"color": look.text, "width": 1, "dash": "dash"}}
+        )  # fmt: skip
+    return made
+
+
+def _annotations(info: Info, hues: dict[str, str], look: Theme) -> list[dict[str, Any]]:
+    """Names where there is room: the front's targets, the baseline, the limits."""
+    made: list[dict[str, Any]] = []
+    named: set[int] = set()
+    log = math.log10 if _log(info) else float
+
+    def label(line: Line, point: Point, text: str, colour: str, ax: int, ay: int) -> None:
+        made.append(
+            {"x": log(point.x), "y": point.y, "text": text, "showarrow": True, "arrowhead": 0,
+             "arrowwidth": 0.8, "arrowcolor": look.muted, "standoff": 7, "ax": ax, "ay": ay,
+             "font": {"size": 11, "color": colour}, "xanchor": "right" if ax < 0 else "left",
+             "yanchor": "middle", "bgcolor": look.ground, "borderpad": 1}
+        )  # fmt: skip
+
+    for index, batch in info.front:
+        line = info.lines[index]
+        if index in named or len(named) >= _LABELS:
+            continue
+        named.add(index)
+        own = [p for p in line.points if p.front]
+        point = own[-1] if len(own) > 1 else next(p for p in line.points if p.batch == batch)
+        label(line, point, f"{safe(short(line.target))}, batch {point.batch}", look.text, -26, -20)
+    for index, line in enumerate(info.lines):
+        if line.baseline and index not in named and line.points:
+            text = f"baseline {safe(short(line.target))}"
+            label(line, line.points[-1], text, hues[line.family], -26, 26)
+    for name, bound in info.limits.items():
+        if name == info.x:
+            at = bound * AXES[name][2]
+            made.append(
+                {"x": log(at), "y": 1.0, "yref": "paper", "text": _bound(name, bound),
+                 "showarrow": False, "yanchor": "bottom", "xanchor": "center",
+                 "font": {"size": 11, "color": look.text}}
+            )  # fmt: skip
+    others = [_bound(n, b) for n, b in info.limits.items() if n != info.x]
+    if others:
+        made.append(
+            {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "yanchor": "bottom",
+             "xanchor": "right", "showarrow": False, "text": f"within {', '.join(others)}",
+             "font": {"size": 11, "color": look.muted}}
+        )  # fmt: skip
+    return made
+
+
+def _bound(name: str, bound: float) -> str:
+    if name == "min_throughput":
+        return f"throughput ≥ {significant(bound)} /s"
+    words, unit, per = AXES[name]
+    unit = "" if unit == "×" else unit.split(" ")[0]
+    return f"{words.removeprefix('latency ')} ≤ {significant(bound * per)} {unit}".rstrip()
+
+
+def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme) -> None:
+    """Colours, then shapes, then what a cross is; names are told when pointed at."""
+
+    def entry(name: str, **more: Any) -> None:
+        figure.add_trace(go.Scatter(x=[None], y=[None], name=name, hoverinfo="skip", **more))
+
+    for name, hue in hues.items():
+        entry(safe(name), mode="lines", line={"color": hue, "width": 3}, legendgroup=name)
+    for precision in dict.fromkeys([*SHAPES, *(line.precision for line in info.lines)]):
+        if any(line.precision == precision for line in info.lines):
+            marker = {"symbol": shape(precision), "size": 8, "color": look.muted}
+            entry(safe(precision), mode="markers", marker=marker, legendgroup="shapes")
+    plain = {"size": 9, "line": {"width": 1.6}}
+    if info.lines:
+        hollow = {**plain, "symbol": "circle-open", "color": look.muted}
+        entry("off the front", mode="markers", marker=hollow, legendgroup="state")
+    if any(line.passed is False for line in info.lines):
+        cross = {**plain, "symbol": "x-open", "color": look.wrong}
+        entry("out of tolerance", mode="markers", marker=cross, legendgroup="state")
+    if len(info.runs) > 1:
+        for index, name in enumerate(info.runs):
+            dash = {"color": look.muted, "width": 2, "dash": _DASHES[index % len(_DASHES)]}
+            entry(safe(short(name, 48)), mode="lines", line=dash, legendgroup="runs")
+
+
+def _nothing(info: Info, look: Theme) -> dict[str, Any]:
+    return {
+        "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
+        "text": "Nothing was measured yet. lab.run(until=&#39;profile&#39;) measures.",
+        "font": {"size": 13, "color": look.muted},
+    }  # fmt: skip
