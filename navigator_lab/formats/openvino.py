@@ -25,7 +25,7 @@ from navigator_lab.types.plugin import At, Format, TritonBackend, edge, option
 from navigator_lab.types.signature import Signature
 
 from . import onnx as onnx_format
-from .onnx.reasons import explain
+from .onnx.reasons import explain, summary
 
 if TYPE_CHECKING:
     import openvino
@@ -58,7 +58,10 @@ def from_onnx(at: At, model: Product, samples: Product) -> Ir:
     import openvino
 
     at.say("converting")
-    made = openvino.convert_model(model.path / onnx_format.FORMAT.filename)
+    try:
+        made = openvino.convert_model(model.path / onnx_format.FORMAT.filename)
+    except Exception as error:  # foreign code: any class may come
+        raise CannotBuild(f"OpenVINO can't take the ONNX graph: {summary(error)}") from error
     return _save(at, made, samples.read(Signature))
 
 
@@ -179,16 +182,23 @@ def to_int8(at: At, model: Product, samples: Product) -> Ir:
     if options.method == "minmax":
         asked["activations_range_estimator_params"] = RangeEstimatorParametersSet.MINMAX
     at.say(f"calibrating on {len(feeds)} samples")
-    made = nncf.quantize(
-        source,
-        nncf.Dataset(feeds),
-        subset_size=len(feeds),
-        preset=nncf.QuantizationPreset(options.preset),
-        model_type=nncf.ModelType.TRANSFORMER if _attends(source, options) else None,
-        fast_bias_correction=options.fast_bias_correction,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(**asked),
-        ignored_scope=nncf.IgnoredScope(types=kinds, validate=False) if kinds else None,
-    )
+    try:
+        made = nncf.quantize(
+            source,
+            nncf.Dataset(feeds),
+            subset_size=len(feeds),
+            preset=nncf.QuantizationPreset(options.preset),
+            model_type=nncf.ModelType.TRANSFORMER if _attends(source, options) else None,
+            fast_bias_correction=options.fast_bias_correction,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(**asked),
+            ignored_scope=nncf.IgnoredScope(types=kinds, validate=False) if kinds else None,
+        )
+    except Exception as error:  # foreign code: any class may come
+        raise ModelError(
+            f"NNCF can't quantise this model: {summary(error)}",
+            "the log of the step has its trace; try options such as exclude=… or "
+            "fast_bias_correction=False, or onnx:int8",
+        ) from error
     value = _save(at, made, signature)
     if not value.quantizers:
         raise ModelError(

@@ -72,7 +72,7 @@ def judge(
     wrong: list[tuple[float, str]] = []
     fine: list[tuple[float, str]] = []
     for one in accuracy.outputs:
-        limit = named.get(one.name, default)
+        limit = named.get(one.name) or _coarser(default, one.reference_dtype)
         ratio, at = worst_ratio(one, limit, exactly=one.discrete and one.name not in named)
         ratios[one.name] = math.inf if one.problem else ratio
         shares[one.name] = pass_share(one, limit, ratio, one.name in named)
@@ -92,6 +92,18 @@ def judge(
     if unproven:
         said += f"; the samples are not seen to move {', '.join(unproven)}: little is proven there"
     return Verdict(True, said, ratios, shares)
+
+
+# An output that is itself 16 bits wide is rounded to them, whatever it was computed in.
+_WIDTH = {"float16": DEFAULTS[Precision.FP16], "bfloat16": DEFAULTS[Precision.BF16]}
+
+
+def _coarser(default: Tolerance, dtype: str) -> Tolerance:
+    """Of two defaults of ours, the looser; a tolerance that the user gave stays as it is."""
+    own = _WIDTH.get(dtype)
+    if own is None or default not in DEFAULTS.values():
+        return default
+    return max(default, own, key=lambda one: one.relative)
 
 
 def worst_ratio(

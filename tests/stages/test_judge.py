@@ -162,6 +162,16 @@ def test_integers_are_exact_unless_a_tolerance_names_them(accuracy):
     assert judge(accuracy(wanted, wanted, "labels", "int64"), Tolerance()).passed
 
 
+def test_an_output_of_16_bits_is_not_held_to_more_than_it_can_hold(accuracy):
+    wanted = [one.astype(np.float16) for one in answers()]
+    got = [np.nextafter(one, np.float16(9)) for one in wanted]  # one unit in the last place
+    found = accuracy(got, wanted, dtype="float16")
+    assert judge(found, DEFAULTS[Precision.FP32]).passed
+    assert not judge(found, Tolerance(1e-5)).passed  # the user's own stays as it is
+    noisy = [(one * 1.2).astype(np.float16) for one in wanted]
+    assert not judge(accuracy(noisy, wanted, dtype="float16"), DEFAULTS[Precision.FP32]).passed
+
+
 def test_a_dict_by_output(accuracy):
     wanted = answers()
     stored = accuracy(off(wanted, 0.1), wanted)

@@ -28,7 +28,16 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "another precision, device or runner (bf16 needs a GPU or OpenVINO)",
     ),
     (
-        r"OpConversionFailure|wasn't fully converted",
+        r"Training mode is not supported",
+        "something in the model stays in training mode: drop training=True (or self.training) "
+        "from forward and call eval()",
+    ),
+    (
+        r"does not support f64",
+        "OpenVINO's CPU kernels have no float64 there: bring the model to float32 first",
+    ),
+    (
+        r"OpConversionFailure|wasn't fully converted|No conversion rule",
         "OpenVINO has no translation for one of the operators: stay with ONNX Runtime",
     ),
     (
@@ -58,6 +67,22 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "torch.export can't capture this model: try option exporter='torchscript', which traces",
     ),
 )
+
+
+# Where in OpenVINO's own C++ a check failed says nothing to a user; nor do its headings.
+_NOISE = re.compile(
+    r"^(Check '.*' failed at .*|Exception from .*|FrontEnd API failed with.*|Summary:|"
+    r"Model wasn't fully converted.*|While validating .*|-- Conversion is failed for: .*|"
+    r"-- \S+ with a message:)$"
+)
+
+
+def summary(error: BaseException, length: int = 300) -> str:
+    """What a converter's long message says, on one line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    useful = [line.removeprefix("-- ") for line in lines if line and not _NOISE.match(line)]
+    text = "; ".join(useful) or " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def explain(error: BaseException) -> str:
