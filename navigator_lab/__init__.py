@@ -16,6 +16,7 @@ The map of rooms:
 - `views`: how results read: plain data first, then a drawing
 - `session`: what a user holds; where all of the above is wired
 - `cli`: the same requests from a shell; `demo` its embedded default, `doctor` what is missing
+- `ui`: where a user touches in a notebook: the magic, the dashboard
 - `testing`: a toy format for tests, and contract tests for plug-in authors
 
 Importing the package loads no framework and sets nothing global.

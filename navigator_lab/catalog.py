@@ -181,6 +181,9 @@ class Catalog:
                 f"no CUDA device {target.device.index} on this machine",
                 "run on a machine with an NVIDIA GPU and driver; what is built here is reused there",
             )
+        for name in runner.device_needs.get(target.device.kind, ()):
+            if versions(name) is None:
+                return Unavailable(f"{name} is not installed", f"pip install {name}")
         return way.unavailable or self.unavailable(runner.action, host, versions)
 
     def _hint(self, target: Target, ways: Mapping[Variant, Way]) -> str:

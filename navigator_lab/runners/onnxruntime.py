@@ -68,6 +68,7 @@ def _refuses(precision: Precision, device: Device) -> str:
     reference=True,
     family="ONNX Runtime",
     needs=("onnxruntime|onnxruntime-gpu",),
+    device_needs={"cuda": ("onnxruntime-gpu",)},
     options=OrtOptions,
     explain=explain,
 )

@@ -1,4 +1,4 @@
-"""The chosen target as an entry of a Triton repository: one more step, then a copy in place."""
+"""One more step on a target that is built: its Triton package, its largest batch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from typing import Any
 
 from ..engine.engine import Engine
 from ..errors import PackageError, RequestError, unknown
+from ..stages.find_batch import FindBatchOptions
 from ..stages.package import Package, PackageOptions
 from ..triton.repository import checked_name, checked_version, publish
-from ..types.outcome import Done, Failed
+from ..types.measure import BatchLimit
+from ..types.outcome import Done, Failed, Product
 from ..types.plugin import options_of
 from ..types.run import Run, TargetRun
 from ..types.step import Given, Step
 
 
 def package(
-    engine: Engine, run: Run, target: str, repository: Path, options: Mapping[str, Any]
+    engine: Engine,
+    run: Run,
+    target: str,
+    repository: Path,
+    options: Mapping[str, Any],
+    run_options: Any = None,
 ) -> Path:
     """Build the package of a target, and put it into a repository. The folder of the model.
 
@@ -45,15 +52,47 @@ def package(
         wanted,
         tuple(inputs),
         uses=(one.target.runner,),
+        run_options=run_options,
         label=f"package {target}",
     )
+    product = _settled(engine, step)
+    made = product.read(Package)
+    return publish(product.path / made.name, repository, overwrite=overwrite)
+
+
+def find_batch(
+    engine: Engine, run: Run, target: str, options: Any, run_options: Any = None
+) -> BatchLimit:
+    """The largest batch of a target that runs, and the largest that still gains throughput.
+
+    Raises:
+        PackageError: the target has no model, or does not run.
+        RequestError: an unknown target or option.
+    """
+    one = _target(run, target)
+    try:
+        wanted = options_of(FindBatchOptions, options)
+    except (ValueError, TypeError) as error:
+        raise RequestError(str(error)) from error
+    step = Step(
+        "find_batch",
+        one.target,
+        wanted,
+        (("model", _model(run, one)), ("samples", Given("samples", run.samples_digest))),
+        uses=(one.target.runner,),
+        run_options=run_options,
+        label=f"find_batch {target}",
+    )
+    return _settled(engine, step).read(BatchLimit)
+
+
+def _settled(engine: Engine, step: Step) -> Product:
     outcome = engine.run((step,), retry_failed=True)[step]
     if isinstance(outcome, Failed):
         raise PackageError(outcome.failure.message, outcome.failure.remedy)
     if not isinstance(outcome, Done):
         raise PackageError(outcome.reason, outcome.remedy)
-    made = outcome.product.read(Package)
-    return publish(outcome.product.path / made.name, repository, overwrite=overwrite)
+    return outcome.product
 
 
 def _target(run: Run, target: str) -> TargetRun:

@@ -17,6 +17,7 @@ from ..engine.journal import Journal
 from ..errors import RequestError, WorkspaceError
 from ..plan import Route, Source, routes, wanted
 from ..types.event import Event, Finished, Started
+from ..types.measure import BatchLimit
 from ..types.request import Load, Request
 from ..types.run import Run, Settled, TargetRun
 from ..types.step import Step
@@ -58,6 +59,7 @@ class Session(Explored):
         self._folder = workspace / "runs" / self.id
         self._journal = Journal(self._folder / "journal.jsonl")
         self._started: set[str] = set()
+        self._steps: tuple[Step, ...] = ()
         self._finished: dict[str, Finished] = {}
         engine.listeners = [self._hear]
         self._lock = threading.Lock()
@@ -139,6 +141,7 @@ class Session(Explored):
         goals = tuple(g for r in chosen for g in r.goals(request.until))
         self.engine.limits = limits
         self.request = request
+        self._steps = tuple(s for r in chosen for s in r.stages.values())
         self.board = Board(expected=self._expected(goals))
         self._started.clear()
         self._finished.clear()
@@ -258,7 +261,32 @@ class Session(Explored):
         Raises:
             PackageError: it can't be written, or would overwrite.
         """
-        return packaging.package(self.engine, self.run_data, str(target), Path(repository), options)
+        return packaging.package(
+            self.engine,
+            self.run_data,
+            str(target),
+            Path(repository),
+            options,
+            self._opening(target),
+        )
+
+    def find_batch(self, target: Any, **options: Any) -> BatchLimit:
+        """The largest batch of a target that runs, and the largest that still gains throughput.
+
+        Args:
+            target: its text form.
+            options: see `navigator_lab.stages.find_batch.FindBatchOptions`.
+        """
+        return packaging.find_batch(
+            self.engine, self.run_data, str(target), options, self._opening(target)
+        )
+
+    def _opening(self, target: Any) -> Any:
+        """How the target's runner was opened in the last run."""
+        for step in self._steps:
+            if step.run_options is not None and str(step.about) == str(target):
+                return step.run_options
+        return None
 
     def save(self, path: str | Path) -> Path:
         """The run as one ``.nav`` file: results, raw latencies and logs, readable without

@@ -175,7 +175,8 @@ class Runner:
     Also a plain function ``(feeds) -> outputs`` may be yielded. Bringing everything down again
     is the context manager's other half.
 
-    ``refuses(precision, device)`` gives the reason why a pair can't exist, or "".
+    ``refuses(precision, device)`` gives the reason why a pair can't exist, or "". ``device_needs``
+    are distributions that only one kind of device needs: ``{"cuda": ("onnxruntime-gpu",)}``.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Runner:
     refuses: Callable[[Precision, Device], str] | None = None
     reference: bool = False  # it may say what the right answer is, for these formats
     family: str = ""
+    device_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -282,6 +284,7 @@ def runner(
     refuses: Callable[[Precision, Device], str] | None = None,
     reference: bool = False,
     family: str = "",
+    device_needs: Mapping[str, tuple[str, ...]] | None = None,
     **facts: Any,
 ) -> Callable[[Callable[..., AbstractContextManager[Any]]], Runner]:
     """Declare a `Runner` from a context manager ``(model, opening)``."""
@@ -289,7 +292,8 @@ def runner(
     def wrap(fn: Callable[..., AbstractContextManager[Any]]) -> Runner:
         made = Action(f"runner {name}", fn, help=_first_line(fn), hardware=True, **facts)
         wanted = tuple(Precision(p) for p in precisions)
-        return Runner(name, formats, made, devices, wanted, refuses, reference, family)
+        needs = dict(device_needs or {})
+        return Runner(name, formats, made, devices, wanted, refuses, reference, family, needs)
 
     return wrap
 

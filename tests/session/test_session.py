@@ -325,3 +325,12 @@ def test_the_shell_says_what_is_wrong(tmp_path, arguments, code, word):
     assert made.returncode == code
     assert word in made.stderr
     assert "Traceback" not in made.stderr
+
+
+def test_the_largest_batch_is_found(lab):
+    lab.run(formats=["toy"], until="convert")
+    found = lab.find_batch("toy:fp32@toy-cpu", max_batch=8, seconds=0.02)
+    assert found.largest == 8
+    assert [size for size, _ in found.tried] == [1, 2, 4, 8]
+    with pytest.raises(RequestError, match="no option"):
+        lab.find_batch("toy:fp32@toy-cpu", max_bath=8)
