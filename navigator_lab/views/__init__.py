@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-VIEWS = ("compare", "heatmap", "latency", "parallel", "pareto", "report", "surface", "timeline")
+VIEWS = (
+    "compare", "heatmap", "latency", "parallel", "pareto", "report", "surface", "theme", "timeline",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
