@@ -1,7 +1,7 @@
 """``navigator-lab``: the same requests from a shell.
 
-Exit codes: 0 all well · 1 something asked for was not reached (a target failed, nothing to
-choose) · 2 the request itself is wrong · 130 interrupted.
+Exit codes: 0 at least one target reached what was asked (each row says its own status) · 1 none
+did, or there is nothing to choose · 2 the request itself is wrong · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -151,6 +151,10 @@ def _show(thing: Any) -> None:
     console.print(thing, highlight=False, markup=False, soft_wrap=False)
 
 
+# The demo's own defaults: enough to see the order of targets, in minutes on two cores.
+_QUICK = {"seconds": 0.2, "max_batch": 16}
+
+
 def _demo(asked: argparse.Namespace) -> int:
     from .demo import digits
     from .session import explore
@@ -162,25 +166,25 @@ def _demo(asked: argparse.Namespace) -> int:
         made.model, made.images, name="digits", input_names=["image"], output_names=["logits"],
         workspace=asked.workspace, plugins=asked.plugins,
     ) as lab:  # fmt: skip
-        lab.run(verify=made.metric(), **_wanted(asked))
-        best = lab.choose(asked.objective, **_limits(asked))
-        ran = sum(row.steps_run for row in lab.results)
-        folder = best.package(asked.repository, name="digits", overwrite=True)
+        results = lab.run(verify=made.metric(), **{**_QUICK, **_wanted(asked)})
         if asked.save:
             lab.save(asked.save)
+        if not asked.json:
+            _show(results)
+        best = lab.choose(asked.objective, **_limits(asked))
+        folder = best.package(asked.repository, name="digits", overwrite=True)
         front = lab.front()
         if asked.json:
             _print({
-                "rows": lab.results.to_dicts(), "choice": best.target, "batch": best.batch,
+                "rows": results.to_dicts(), "choice": best.target, "batch": best.batch,
                 "front": [list(point) for point in front], "package": str(folder),
             })  # fmt: skip
             return 0
-        _show(lab.results)
         print(f"\nthe front, throughput against latency\n{_front(lab, front)}")
         print(f"\nthe choice\n{best!r}")
         print(f"\n{folder}/config.pbtxt and its files are ready for Triton:")
         print(f"  tritonserver --model-repository={asked.repository.absolute()}")
-        if not ran:
+        if not any(row.steps_run for row in results):
             print("\nnothing had to be done: every step was still true")
     return 0
 
@@ -226,9 +230,7 @@ def _run(asked: argparse.Namespace) -> int:
                     print(f"\nthe choice\n{lab.choose(asked.objective, **_limits(asked))!r}")
                 except NothingToChoose as error:
                     print(f"\nno choice: {error}")
-    return 0 if any(row.status == "done" for row in results) and not any(
-        row.status in ("failed", "cancelled") for row in results
-    ) else 1  # fmt: skip
+    return 0 if any(row.status == "done" for row in results) else 1
 
 
 def _function(text: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .errors import ModelError
 
-IMAGES = 360  # held out of training: the samples
+IMAGES = 256  # held out of training: the samples
 
 
 @dataclass(frozen=True)
