@@ -27,8 +27,9 @@ from ..types.target import Precision
 #   lost. With random weights, which hide the signal, DenseNet-121 keeps 40 dB in fp16, 22 in bf16.
 # * `bias` bounds the mean: a shift is wrong long before it reaches the worst element's limit.
 DEFAULTS: dict[Precision, Tolerance] = {
-    # Another order of summation: 1e-6 to 1e-5 of σ in deep networks, Winograd kernels up to 1e-4.
-    Precision.FP32: Tolerance(1e-4, 1e-6, spread=5e-4, sqnr_db=30, bias=2e-4),
+    # Another order of summation: 1e-6 to 1e-5 of σ in deep networks, Winograd kernels up to 1e-4,
+    # and 1e-3 where a network amplifies it (a logarithm, a softmax that is undecided).
+    Precision.FP32: Tolerance(1e-3, 1e-6, spread=1e-3, sqnr_db=40, bias=2e-4),
     # 10 bits of mantissa in the products, sums in fp32.
     Precision.TF32: Tolerance(5e-3, 1e-5, spread=1e-2, sqnr_db=20, bias=3e-3),
     # The same 10 bits, in weights and every activation too.

@@ -94,7 +94,7 @@ def iris_zipmap():
     return Path(str(files("onnxruntime"))) / "datasets/logreg_iris.onnx"
 
 
-@add(_rows(), refused="label")
+@add(_rows(), inputs={"x": ("batch", 16)}, outputs={"label": ("batch",), "scores": ("batch", 3)})
 def string_labels():
     """A classifier whose labels are strings."""
     node = helper.make_node(
@@ -173,7 +173,7 @@ def already_int8():
     )
 
 
-@add(_rows(), inputs={"x": ("batch", 16)}, outputs={"y": ("batch", 4)})
+@add(_rows(), inputs={"x": (1, 16)}, outputs={"y": (1, 4)})
 def says_dynamic_but_fixed():
     """The file says any batch; a Reshape inside fits a batch of one only."""
     return graph(
