@@ -11,7 +11,7 @@ fixtures. They check what the rest of the house relies on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,18 +93,23 @@ def product(folder: Path, value: Any = None) -> Product:
     return Product("0" * 64, folder, value, files)
 
 
-def at(out: Path, about: Any, options: Any = None, runners: Any = None) -> At:
-    """An `At` for calling an action directly, with all installed plug-ins."""
+def at(
+    out: Path, about: Any, options: Any = None, runners: Any = None, plugins: Sequence[str] = ()
+) -> At:
+    """An `At` for calling an action directly, with all installed plug-ins and ``plugins``."""
     from .catalog import Catalog
 
-    catalog = Catalog.installed()
+    catalog = Catalog.installed(plugins)
     out.mkdir(parents=True, exist_ok=True)
     return At(out, about, options, catalog.formats, {**catalog.runners, **(runners or {})})
 
 
 class EdgeContract:
     """What every edge must keep. Subclass it with fixtures ``edge``, ``source_model`` (a
-    `Product`) and ``source_samples`` (a `Product`); pytest collects the rest."""
+    `Product`) and ``source_samples`` (a `Product`), and the names of ``plugins`` that aren't
+    installed; pytest collects the rest."""
+
+    plugins: tuple[str, ...] = ()
 
     def test_names_what_it_needs(self, edge: Edge) -> None:
         """Versions of what it imports must enter the key."""
@@ -124,7 +129,7 @@ class EdgeContract:
         for _, variant in edge.pairs:
             out = tmp_path / str(variant).replace(":", "-")
             options = edge.action.options() if edge.action.options else None
-            where = at(out, variant, options)
+            where = at(out, variant, options, plugins=self.plugins)
             value = edge.action.fn(where, model=source_model, samples=source_samples)
             json.dumps(encode(value))
             assert (out / where.formats[variant.format].filename).exists()

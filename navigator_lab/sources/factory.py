@@ -40,8 +40,15 @@ def capture(model: str, *, trust: bool = False, hashes: Hashes | None = None) ->
     return replace(captured, name=safe_name(own))
 
 
-def _make(text: str) -> Any:
+def resolve(text: str) -> Any:
+    """What ``"package.module:name"`` names, imported from here or from where it is installed.
+
+    Raises:
+        ModelError: there is no such module, or it has no such name.
+    """
     module_name, _, attribute = text.partition(":")
+    if not module_name or not attribute:
+        raise ModelError(f"{text!r} names nothing", "write it as package.module:name")
     with _here():
         try:
             found: Any = importlib.import_module(module_name)
@@ -61,6 +68,12 @@ def _make(text: str) -> Any:
                     f"it has {', '.join(known[:20])}",
                 )
             found = getattr(found, part)
+    return found
+
+
+def _make(text: str) -> Any:
+    found = resolve(text)
+    with _here():
         if _is_model(found):
             return found
         if not callable(found):

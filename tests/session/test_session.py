@@ -334,3 +334,27 @@ def test_the_largest_batch_is_found(lab):
     assert [size for size, _ in found.tried] == [1, 2, 4, 8]
     with pytest.raises(RequestError, match="no option"):
         lab.find_batch("toy:fp32@toy-cpu", max_bath=8)
+
+
+METRIC = """
+def exact(outputs, reference):
+    worst = max(float(abs(o["output"] - r["output"]).max()) for o, r in zip(outputs, reference))
+    return {"worst": worst, "passed": worst < 1e-6}
+"""
+
+
+def test_the_shell_takes_a_metric(tmp_path):
+    np.savez(tmp_path / "x.npz", x=X)
+    (tmp_path / "mine.py").write_text(METRIC)
+    made = cli("run", "navigator_lab.testing:Affine", "--samples", "x.npz", "--formats", "toy",
+               "--verify", "mine:exact", "--until", "verify", "--seconds", "0.05", "--max-batch",
+               "1", "--plugins", "navigator_lab.testing", "--json", cwd=tmp_path)  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    rows = {row["target"]: row for row in json.loads(made.stdout)}
+    assert rows["toy:fp32@toy-cpu"]["passed"]
+    assert rows["toy:fp16@toy-cpu"]["passed"] is False
+    assert rows["toy:fp16@toy-cpu"]["metrics"]["worst"] > 1e-6
+    wrong = cli("run", "navigator_lab.testing:Affine", "--samples", "x.npz", "--verify",
+                "mine:exct", cwd=tmp_path)  # fmt: skip
+    assert wrong.returncode == 2
+    assert "exact" in wrong.stderr
