@@ -201,7 +201,9 @@ def _why_not(
     if limit.sqnr_db and one.sqnr_db is not None and not one.sqnr_db >= limit.sqnr_db:
         return f"{one.name}: {_signal(one, limit)}, though each element is within the tolerance"
     allowed = limit.bias * one.reference_std + limit.absolute
-    shifts = limit.bias and one.reference_std and not one.discrete  # of what is constant, Δ says it
+    # Of what is constant but for its rounding, Δ says it.
+    constant = one.reference_std <= 1e-4 * max((size for size, _ in one.hull), default=0.0)
+    shifts = limit.bias and not constant and not one.discrete
     if shifts and abs(one.bias) > allowed:
         return (
             f"{one.name}: the whole output is shifted by {one.bias:.3g} on average, "

@@ -172,6 +172,14 @@ def test_an_output_of_16_bits_is_not_held_to_more_than_it_can_hold(accuracy):
     assert not judge(accuracy(noisy, wanted, dtype="float16"), DEFAULTS[Precision.FP32]).passed
 
 
+def test_the_rounding_of_a_constant_output_is_no_shift(accuracy):
+    wanted = [np.full((1, 50), 0.02, np.float32) + off(answers(1), 0)[0] * 1e-9 for _ in range(8)]
+    got = [one + np.float32(2e-6) for one in wanted]
+    assert judge(accuracy(got, wanted), DEFAULTS[Precision.FP32]).passed
+    got = [one + np.float32(2e-4) for one in wanted]
+    assert not judge(accuracy(got, wanted), DEFAULTS[Precision.FP32]).passed
+
+
 def test_a_dict_by_output(accuracy):
     wanted = answers()
     stored = accuracy(off(wanted, 0.1), wanted)

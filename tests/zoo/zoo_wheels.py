@@ -75,7 +75,7 @@ _FIXED = "silero_vad/data/silero_vad_openvino_16k.onnx"
 @add(
     _silero_samples(_DYNAMIC, rate=True),
     package=SILERO,
-    inputs={"input": ("batch", "*"), "state": (2, "batch", 128), "sr": ()},
+    inputs={"input": ("batch", 576), "state": (2, "batch", 128), "sr": ()},
     outputs={"output": ("batch", 1), "stateN": (2, "batch", 128)},
 )
 def silero_dynamic():
