@@ -41,14 +41,15 @@ class Info:
     same: tuple[str, ...] = ()  # facts that are equal, and therefore not shown
 
     def __repr__(self) -> str:
-        widths = [max(len(t), *(len(r.values[i]) + 2 for r in self.rows), 1)
+        cut = [tuple(short(v, 44) for v in r.values) for r in self.rows]
+        widths = [max(len(t), *(len(values[i]) + 2 for values in cut), 1)
                   for i, t in enumerate(self.targets)] if self.rows else [len(t) for t in self.targets]  # fmt: skip
         first = max((len(r.name) for r in self.rows), default=0)
         lines = [" " * first + "  " + "  ".join(
             t.rjust(w) for t, w in zip(self.targets, widths, strict=True))]  # fmt: skip
-        for row in self.rows:
+        for row, shown in zip(self.rows, cut, strict=True):
             cells = [f"{'◆ ' if i in row.best else ''}{v}".rjust(w)
-                     for i, (v, w) in enumerate(zip(row.values, widths, strict=True))]  # fmt: skip
+                     for i, (v, w) in enumerate(zip(shown, widths, strict=True))]  # fmt: skip
             end = "  within noise" if row.noise else ""
             lines.append(f"{row.name.ljust(first)}  {'  '.join(cells)}{end}")
         return "\n".join([*lines, _foot(self)])

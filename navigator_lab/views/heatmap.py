@@ -8,7 +8,7 @@ from typing import Any
 
 from ..types.measure import Accuracy, OutputAccuracy
 from ..types.outcome import Done
-from .numbers import ratio
+from .numbers import ratio, significant
 from .taken import Taken, take
 from .theme import axis, layout, safe, short, theme
 
@@ -115,10 +115,11 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     lines = list(reversed(info.lines))  # plotly counts rows from below
     figure = go.Figure()
     values, words, hover = [], [], []
+    crowded = len(info.outputs) > 10
     for line in lines:
         where = f" ({info.runs[line.run]})" if len(info.runs) > 1 else ""
         values.append([_level(cell.ratio) for cell in line.cells])
-        words.append([_words(cell) for cell in line.cells])
+        words.append([_words(cell, crowded) for cell in line.cells])
         hover.append([_hover(line, cell, where) for cell in line.cells])
     low, high = math.log10(LEAST), math.log10(MOST)
     middle = -low / (high - low)
@@ -133,7 +134,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
             z=values,
             text=words,
             texttemplate="%{text}",
-            textfont={"size": 12, "color": look.text},
+            textfont={"size": 9 if crowded else 12, "color": look.text},
             hovertext=hover,
             hoverinfo="text",
             zmin=low,
@@ -150,20 +151,23 @@ def draw(info: Info, *, dark: bool = False) -> Any:
                 "outlinewidth": 0,
                 "len": 1 if len(lines) < 12 else 320,
                 "lenmode": "fraction" if len(lines) < 12 else "pixels",
+                "x": min(0.96, 0.22 * max(len(info.outputs), 1) + 0.02),
                 "y": 1,
                 "yanchor": "top",
             },
         )
     )
+    wide = min(0.94, 0.22 * max(len(info.outputs), 1))  # a lone column is no banner
+    slanted = sum(len(short(name, 24)) for name in info.outputs) > 80
     said = f"{info.passed} of {len(info.lines)} targets within tolerance"
     figure.update_layout(
         **layout(look, f"{info.title}: {said}"),
-        height=110 + 29 * max(len(lines), 3),
-        margin={"l": 10, "r": 10, "t": 76, "b": 16},
+        height=(184 if slanted else 110) + 29 * max(len(lines), 3),
+        margin={"l": 10, "r": 10, "t": 150 if slanted else 76, "b": 16},
         xaxis=axis(
-            look, side="top", showgrid=False, tickvals=list(range(len(info.outputs))),
+            look, side="top", showgrid=False, tickangle=-40 if slanted else 0, tickvals=list(range(len(info.outputs))),
             ticktext=[safe(short(name, 24)) for name in info.outputs],
-            range=[-0.5, max(len(info.outputs), 1) - 0.5],
+            range=[-0.5, max(len(info.outputs), 1) - 0.5], domain=[0, wide],
         ),
         yaxis=axis(
             look, showgrid=False, tickvals=list(range(len(lines))),
@@ -179,13 +183,15 @@ def _level(value: float) -> float | None:
     return math.log10(min(max(value, LEAST / 10), MOST * 10))
 
 
-def _words(cell: Cell) -> str:
+def _words(cell: Cell, crowded: bool) -> str:
     if cell.problem:
         return "×"
     if math.isnan(cell.ratio):
         return "–"
     said = "∞" if math.isinf(cell.ratio) else ratio(cell.ratio)
-    return f"<b>× {safe(said)}</b>" if cell.ratio > 1 else safe(said)
+    if crowded and cell.ratio < 1:  # where columns are narrow, one digit of what is fine
+        said = significant(cell.ratio, 1) if cell.ratio >= 0.001 else "~0"
+    return f"<b>×{'' if crowded else ' '}{safe(said)}</b>" if cell.ratio > 1 else safe(said)
 
 
 def _hover(line: Line, cell: Cell, where: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import unknown
 from .numbers import interval, significant
 from .taken import take
-from .theme import AXES, axis, colours, family, layout, safe, shape, short, theme
+from .theme import AXES, axis, colours, faint, family, layout, safe, shape, short, theme
 
 KINDS = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 
@@ -109,8 +109,8 @@ def draw(info: Info, *, dark: bool = False) -> Any:
                     "color": look.wrong if wrong else hues[line.family],
                 },
                 error_y={
-                    "type": "data", "symmetric": False, "thickness": 1, "width": 3,
-                    "color": hues[line.family],
+                    "type": "data", "symmetric": False, "thickness": 1.2, "width": 0,
+                    "color": faint(hues[line.family]),
                     "array": [p.high - p.ms for p in line.points],
                     "arrayminus": [min(p.ms - p.low, p.ms * 0.95) for p in line.points],
                 },

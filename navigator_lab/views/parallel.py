@@ -13,11 +13,16 @@ from ..errors import unknown
 from .numbers import significant
 from .pareto.data import value_of
 from .taken import take
-from .theme import AXES, colours, family, layout, safe, short, theme
+from .theme import AXES, SHAPES, colours, family, layout, safe, short, theme
 
 NUMBERS = ("p50_ms", "p99_ms", "throughput", "error", "memory_bytes", "size_bytes", "load_ms")
 _UP = ("throughput",)
 _LEAST_ERROR = 1e-3
+_SAID = {  # heads of the axes: they stand close together
+    "p50_ms": "p50, ms", "p90_ms": "p90, ms", "p95_ms": "p95, ms", "p99_ms": "p99, ms",
+    "throughput": "samples/s", "error": "error ÷ tol", "memory_bytes": "memory, MB",
+    "size_bytes": "size, MB", "load_ms": "load, ms",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,8 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     codes = [
         len(families) if line.passed is False else families.index(line.family) for line in lines
     ]
-    steps = [(i / len(palette), c) for i, c in enumerate(palette)]
-    scale = [
-        pair for share, hue in steps for pair in ([share, hue], [share + 1 / len(palette), hue])
-    ]
-    scale[-1][0] = 1.0
+    size = len(palette)
+    scale = [[k / size, palette[i]] for i in range(size) for k in (i, i + 1)]
     dimensions = [_names(info, lines), _precisions(lines)]
     dimensions += [_axis(name, lines) for name in info.axes]
     figure = go.Figure()
@@ -120,7 +122,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     long = max((len(_name(info, line)) for line in lines), default=10)
     figure.update_layout(
         **layout(look, f"{info.title}: {at}"),
-        height=max(420, 130 + 22 * len(lines)),
+        height=min(max(420, 130 + 22 * len(lines)), 760),
         margin={"l": 24 + 7 * min(long, 40), "r": 56, "t": 96, "b": 44},
         annotations=[
             {
@@ -144,13 +146,14 @@ def _names(info: Info, lines: list[Line]) -> dict[str, Any]:
         "label": "target" if shown else f"{count} targets",
         "values": [count - 1 - i for i in range(count)],
         "range": [-0.5, count - 0.5],
-        "tickvals": [count - 1 - i for i in range(count)] if shown else [],
-        "ticktext": [safe(_name(info, line)) for line in lines] if shown else [],
+        "tickvals": [count - 1 - i for i in range(count)] if shown else [0, count - 1],
+        "ticktext": [safe(_name(info, line)) for line in lines] if shown else ["slow", "fast"],
     }
 
 
 def _precisions(lines: list[Line]) -> dict[str, Any]:
-    names = list(dict.fromkeys(line.precision for line in lines))
+    order = {name: i for i, name in enumerate(SHAPES)}
+    names = sorted({line.precision for line in lines}, key=lambda n: (-order.get(n, 99), n))
     return {
         "label": "precision",
         "values": [names.index(line.precision) for line in lines],
@@ -162,7 +165,6 @@ def _precisions(lines: list[Line]) -> dict[str, Any]:
 
 def _axis(name: str, lines: list[Line]) -> dict[str, Any]:
     """A logarithmic axis, turned so that better is up. What was not measured lies below."""
-    words, unit, _ = AXES[name]
     least = _LEAST_ERROR if name == "error" else 1e-12
     known = [math.log10(max(v, least)) for line in lines if (v := line.values[name]) is not None]
     low, high = min(known), max(known)
@@ -177,8 +179,7 @@ def _axis(name: str, lines: list[Line]) -> dict[str, Any]:
     marks = [low + (high - low) * i / 4 for i in range(5)]
     reach = [low - pad, high + pad]
     return {
-        "label": f"{words.removeprefix('latency ').removeprefix('worst ')}"
-        + (f", {unit.split(' ')[0]}" if unit != "×" else ""),
+        "label": _SAID.get(name, name),
         "values": values,
         "range": reach if name in _UP else reach[::-1],
         "tickvals": marks,

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import RequestError, unknown
 from ..types.measure import Accuracy, OutputAccuracy, Worst
 from ..types.outcome import Done
-from .numbers import significant
+from .numbers import grouped
 from .taken import only
 from .theme import axis, layout, safe, short, theme
 
@@ -197,7 +197,7 @@ def draw(info: Info, *, dark: bool = False, at: tuple[float, float] | None = Non
             width=[(high - low) * 0.94 for low, high, _ in info.errors],
             marker={"color": look.running, "line": {"width": 0}},
             hovertext=[
-                f"|Δ| from {low:.1e} to {high:.1e}<br>{significant(count, 6)} elements"
+                f"|Δ| from {low:.1e} to {high:.1e}<br>{grouped(count, 0)} elements"
                 for low, high, count in info.errors
             ],
             hoverinfo="text",
@@ -206,28 +206,45 @@ def draw(info: Info, *, dark: bool = False, at: tuple[float, float] | None = Non
         col=2,
     )
     said = f"{safe(short(info.target))} → {safe(short(info.output))}"
-    equal = f"{significant(info.exact, 6)} of {significant(info.elements, 6)} elements are equal"
+    equal = f"{grouped(info.exact, 0)} of {grouped(info.elements, 0)} elements are equal"
     figure.update_layout(
         **layout(look), height=420, showlegend=False, bargap=0,
         margin={"l": 10, "r": 16, "t": 88, "b": 10},
     )  # fmt: skip
     more = f"; {safe(info.problem)}" if info.problem else ""
     figure.update_layout(title={"text": f"{said}: {equal}{more}"})
+    if not info.errors:
+        figure.add_annotation(
+            x=0.5, y=0.5, xref="x2 domain", yref="y2 domain", showarrow=False,
+            text="every element equals the reference" if info.exact else "there is nothing to show",
+        )  # fmt: skip
     figure.update_annotations(font={"size": 12, "color": look.muted})
     figure.update_xaxes(axis(look, "absolute tolerance →", showgrid=False, **_marks(info.absolute)),
                         row=1, col=1)  # fmt: skip
     figure.update_yaxes(axis(look, "↑ relative tolerance", showgrid=False,
                              **_marks(info.relative)), row=1, col=1)  # fmt: skip
-    figure.update_xaxes(axis(look, "|Δ| (log) →", type="log", exponentformat="power", dtick=1),
+    figure.update_xaxes(axis(look, "|Δ| (log) →", type="log", **_decades(info)),
                         row=1, col=2)  # fmt: skip
     figure.update_yaxes(axis(look, rangemode="tozero"), row=1, col=2)
     return figure
 
 
+def _decades(info: Info) -> dict[str, Any]:
+    if not info.errors:
+        return {"showticklabels": False, "showgrid": False}
+    low, high = math.log10(info.errors[0][0]), math.log10(info.errors[-1][1])
+    marks = [10.0**d for d in range(math.floor(low), math.ceil(high) + 1)]
+    return {"tickvals": marks, "ticktext": [_decade(m) for m in marks]}
+
+
 def _marks(values: tuple[float, ...]) -> dict[str, Any]:
     whole = [i for i, v in enumerate(values) if abs(math.log10(v) - round(math.log10(v))) < 1e-6]
     whole = whole or list(range(len(values)))
-    return {"tickvals": whole, "ticktext": [f"{values[i]:.0e}".replace("e-0", "e-") for i in whole]}
+    return {"tickvals": whole, "ticktext": [_decade(values[i]) for i in whole]}
+
+
+def _decade(value: float) -> str:
+    return f"{value:g}" if 0.01 <= value <= 100 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def _place(value: float, values: tuple[float, ...]) -> float:

@@ -109,6 +109,12 @@ def colours(families: Iterable[str], dark: bool = False) -> dict[str, str]:
     return made
 
 
+def faint(colour: str) -> str:
+    """A colour that stays behind what it belongs to."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.45)"
+
+
 def shape(precision: str) -> str:
     """plotly's name of a precision's shape."""
     return SHAPES.get(precision, ("star", "★"))[0]

@@ -21,7 +21,7 @@ from .taken import only
 from .theme import Theme, axis, layout, safe, short, theme
 
 STAGES = ("export", "convert", "infer", "correctness", "profile", "verify", "package", "probe")
-_KINDS = {"compare": "correctness"}
+_KINDS = {"compare": "correctness", "reference": "infer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,8 @@ def _state(event: Finished) -> str:
 def _told(step: str) -> tuple[str, str]:
     """Lane and stage of a step from its label alone: ``infer onnx:fp32@ort-cpu``."""
     kind, _, rest = step.partition(" ")
+    if kind == "probe":
+        return kind, kind
     return rest or step, _KINDS.get(kind, kind)
 
 
@@ -200,7 +202,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     total = max(info.total, 1e-3)
     slot = total * 0.02
     used = [s for s in STAGES if any(b.stage == s and b.state == "cached" for b in info.bars)]
-    gutter = slot * (len(used) + 1) if used else 0.0
+    gutter = max(slot * (len(used) + 1), total * 0.13) if used else 0.0
     figure = go.Figure()
     for state, colour in _colours(look).items():
         bars = [b for b in info.bars if b.state == state]

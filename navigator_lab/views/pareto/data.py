@@ -44,7 +44,8 @@ class Point:
 class Line:
     """One target of one run: its points, by growing batch.
 
-    ``passed`` is None where it was never compared; such and failed ones are never on the front.
+    ``passed`` is None where it was never compared. What isn't ``done`` (a later step failed), not
+    compared, or not passed is never on the front.
     """
 
     run: int  # index into the runs
@@ -55,6 +56,12 @@ class Line:
     reason: str
     baseline: bool
     points: tuple[Point, ...]
+    status: str = "done"
+
+    @property
+    def fit(self) -> bool:
+        """Whether it may be chosen."""
+        return self.status == "done" and self.passed is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ def info(
             if points:
                 lines.append(
                     Line(index, row.target, family(row.format, row.runner), row.precision,
-                         row.passed, row.reason, row.target == run.results.baseline, points)
+                         row.passed, row.reason, row.target == run.results.baseline, points, row.status)
                 )  # fmt: skip
             elif row.status != "skipped" or row.stages:
                 left_out.append((row.target, row.reason or "it was not measured"))
@@ -191,7 +198,7 @@ def _fronted(lines: list[Line]) -> tuple[list[Line], list[tuple[int, int]]]:
     fit = [
         (point.x, -point.y, index, point.batch)
         for index, line in enumerate(lines)
-        if line.passed
+        if line.fit
         for point in line.points
         if not point.misses
     ]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..numbers import interval, significant
-from ..theme import AXES, SHAPES, Theme, axis, colours, layout, safe, shape, short, theme
+from ..theme import AXES, SHAPES, Theme, axis, colours, faint, layout, safe, shape, short, theme
 from .data import Info, Line, Point
 
 _DASHES = ("solid", "dot", "dash", "longdash")  # runs drawn over each other
@@ -44,7 +44,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
             minor={"showgrid": False}, **_ticks(info),
         ),
         yaxis=axis(look, f"↑ {info.y_words}, {info.y_unit}", rangemode="tozero",
-                   range=_height(info), separatethousands=True),
+                   range=_height(info), tickformat=",~f"),
         separators=".\u202f",
         legend={
             "orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top",
@@ -54,21 +54,23 @@ def draw(info: Info, *, dark: bool = False) -> Any:
         shapes=_limit_shapes(info, look),
         annotations=_annotations(info, hues, look),
     )  # fmt: skip
-    if not info.lines:
-        figure.update_layout(annotations=[_nothing(info, look)])
+    if not info.front:
+        figure.add_annotation(_nothing(info, look))
     return figure
 
 
 def _trace(go: Any, info: Info, index: int, line: Line, hue: str, look: Theme) -> Any:
-    wrong = line.passed is False
+    wrong = line.passed is False or line.status != "done"
+    cross = look.wrong if line.passed is False else look.failed
     on_front = any(p.front for p in line.points)
     symbols, fills, sizes = [], [], []
     for point in line.points:
         base = shape(line.precision)
         symbols.append("x-open" if wrong else base if point.front else f"{base}-open")
-        fills.append(look.wrong if wrong else hue)
+        fills.append(cross if wrong else hue)
         sizes.append(11 if point.front or (line.baseline and not wrong) else 9)
-    faded = 1.0 if on_front or line.baseline else 0.75
+    many = len(info.lines) > 20
+    faded = 1.0 if on_front or line.baseline else 0.4 if many else 0.75
     return go.Scatter(
         x=[p.x for p in line.points],
         y=[p.y for p in line.points],
@@ -80,16 +82,16 @@ def _trace(go: Any, info: Info, index: int, line: Line, hue: str, look: Theme) -
             "color": hue, "width": 2 if on_front else 1,
             "dash": "dot" if wrong else _DASHES[line.run % len(_DASHES)],
         },
-        opacity=faded if not wrong else 0.9,
+        opacity=faded,
         marker={
             "symbol": symbols, "size": sizes, "color": fills,
             "line": {"width": 1.6, "color": fills},
             "opacity": [0.35 if p.misses else 1.0 for p in line.points],
         },
         error_x=_bars([p.x for p in line.points], [p.x_low for p in line.points],
-                      [p.x_high for p in line.points], hue),
+                      [p.x_high for p in line.points], hue, many and not on_front),
         error_y=_bars([p.y for p in line.points], [p.y_low for p in line.points],
-                      [p.y_high for p in line.points], hue),
+                      [p.y_high for p in line.points], hue, many and not on_front),
         hovertext=[_hover(info, line, p) for p in line.points],
         hoverinfo="text",
         customdata=[[line.run, line.target, p.batch] for p in line.points],
@@ -97,16 +99,19 @@ def _trace(go: Any, info: Info, index: int, line: Line, hue: str, look: Theme) -
     )  # fmt: skip
 
 
-def _bars(values: list[float], low: list[float], high: list[float], hue: str) -> dict[str, Any]:
+def _bars(
+    values: list[float], low: list[float], high: list[float], hue: str, quiet: bool
+) -> dict[str, Any]:
     return {
         "type": "data",
         "symmetric": False,
+        "visible": not quiet,
         "array": [max(h - v, 0.0) for v, h in zip(values, high, strict=True)],
         # A log axis has no place for zero and below.
         "arrayminus": [min(max(v - w, 0.0), v * 0.95) for v, w in zip(values, low, strict=True)],
-        "color": hue,
-        "thickness": 1,
-        "width": 3,
+        "color": faint(hue),
+        "thickness": 1.2,
+        "width": 0,
     }
 
 
@@ -120,7 +125,9 @@ def _hover(info: Info, line: Line, point: Point) -> str:
     if point.gain is not None:
         name = "the baseline" if not line.baseline else "itself: it is the baseline"
         said.append(f"{significant(point.gain, 2)}× {name}" if not line.baseline else name)
-    if line.passed is False:
+    if line.status != "done":
+        said.append(f"{line.status}: {_cut(line.reason)}")
+    elif line.passed is False:
         said.append(f"not within tolerance: {_cut(line.reason)}")
     elif line.passed is None:
         said.append("never compared with the reference, so not on the front")
@@ -168,10 +175,14 @@ def _ticks(info: Info) -> dict[str, Any]:
     return {
         "range": [low, high],
         "tickvals": marks,
-        "ticktext": [
-            significant(m, 3 if len(marks) < 6 and high - low < 0.3 else 2) for m in marks
-        ],
+        "ticktext": [_plain(m) for m in marks],
     }
+
+
+def _plain(value: float) -> str:
+    """A tick: ``5``, not ``5.00``."""
+    said = significant(value)
+    return said.rstrip("0").rstrip(".") if "." in said else said
 
 
 def _height(info: Info) -> list[float] | None:
@@ -227,11 +238,13 @@ def _annotations(info: Info, hues: dict[str, str], look: Theme) -> list[dict[str
         named.add(index)
         own = [p for p in line.points if p.front]
         point = own[-1] if len(own) > 1 else next(p for p in line.points if p.batch == batch)
-        label(line, point, f"{safe(short(line.target))}, batch {point.batch}", look.text, -26, -20)
+        text = f"{safe(short(line.target))}, batch {point.batch}"
+        label(line, point, text, look.text, 26 if _left(info, point) else -26, -20)
     for index, line in enumerate(info.lines):
         if line.baseline and index not in named and line.points:
             text = f"baseline {safe(short(line.target))}"
-            label(line, line.points[-1], text, hues[line.family], -26, 26)
+            last = line.points[-1]
+            label(line, last, text, hues[line.family], 26 if _left(info, last) else -26, 26)
     for name, bound in info.limits.items():
         if name == info.x:
             at = bound * AXES[name][2]
@@ -250,12 +263,20 @@ def _annotations(info: Info, hues: dict[str, str], look: Theme) -> list[dict[str
     return made
 
 
+def _left(info: Info, point: Point) -> bool:
+    """Whether a point lies so far left that its name must stand to its right."""
+    reach = _ticks(info).get("range")
+    if reach is None:
+        return False
+    return (math.log10(point.x) - reach[0]) / (reach[1] - reach[0]) < 0.4
+
+
 def _bound(name: str, bound: float) -> str:
     if name == "min_throughput":
-        return f"throughput ≥ {significant(bound)} /s"
+        return f"throughput ≥ {_plain(bound)} /s"
     words, unit, per = AXES[name]
     unit = "" if unit == "×" else unit.split(" ")[0]
-    return f"{words.removeprefix('latency ')} ≤ {significant(bound * per)} {unit}".rstrip()
+    return f"{words.removeprefix('latency ')} ≤ {_plain(bound * per)} {unit}".rstrip()
 
 
 def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme) -> None:
@@ -277,6 +298,9 @@ def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme)
     if any(line.passed is False for line in info.lines):
         cross = {**plain, "symbol": "x-open", "color": look.wrong}
         entry("out of tolerance", mode="markers", marker=cross, legendgroup="state")
+    if any(line.status != "done" for line in info.lines):
+        cross = {**plain, "symbol": "x-open", "color": look.failed}
+        entry("a step failed", mode="markers", marker=cross, legendgroup="state")
     if len(info.runs) > 1:
         for index, name in enumerate(info.runs):
             dash = {"color": look.muted, "width": 2, "dash": _DASHES[index % len(_DASHES)]}
@@ -284,8 +308,15 @@ def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme)
 
 
 def _nothing(info: Info, look: Theme) -> dict[str, Any]:
+    """Why there is no front, in its place."""
+    if not info.lines:
+        text = "Nothing was measured yet. lab.run(until=&#39;profile&#39;) measures."
+    elif any(line.fit for line in info.lines):
+        text = "No target keeps these limits."
+    else:
+        text = "No target may be chosen: none was compared and passed."
     return {
-        "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
-        "text": "Nothing was measured yet. lab.run(until=&#39;profile&#39;) measures.",
+        "x": 0.5, "y": 0.98, "yanchor": "top", "xref": "paper", "yref": "paper", "showarrow": False,
+        "text": text, "bgcolor": look.ground, "borderpad": 4,
         "font": {"size": 13, "color": look.muted},
     }  # fmt: skip
