@@ -30,7 +30,8 @@ ENTRY_POINTS = "navigator_lab"
 VARIABLE = "NAVIGATOR_LAB_PLUGINS"  # files or modules, separated as PATH is
 
 T = TypeVar("T")
-Versions = Callable[[str], "str | None"]  # distribution -> its version, None if it isn't installed
+# (distribution, action) -> its version where that action would run; None if it isn't installed
+Versions = Callable[[str, Action], "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,21 @@ class Catalog:
         """Why an action can't work here, or None."""
         for need in action.needs:
             names = need.split("|")
-            if not any(versions(name) for name in names):
+            if not any(versions(name, action) for name in names):
                 wanted = " or ".join(names)
                 return Unavailable(f"{wanted} is not installed", f"pip install {names[0]}")
         return action.check(host) if action.check else None
+
+    def aliases(self, action: Action) -> tuple[str, ...]:
+        """The names by which a user may mean where an action runs: its own, its runner's, its
+        format's."""
+        for one in self.runners.values():
+            if one.action is action:
+                return (action.name, one.name, *one.formats)
+        for edge in self.edges:
+            if edge.action is action:
+                return (action.name, edge.pairs[0][1].format)
+        return (action.name,)
 
     def ways(self, source: Variant, host: Host, versions: Versions) -> dict[Variant, Way]:
         """The cheapest way from ``source`` to every variant that an edge leads to.
@@ -182,7 +194,7 @@ class Catalog:
                 "run on a machine with an NVIDIA GPU and driver; what is built here is reused there",
             )
         for name in runner.device_needs.get(target.device.kind, ()):
-            if versions(name) is None:
+            if versions(name, runner.action) is None:
                 return Unavailable(f"{name} is not installed", f"pip install {name}")
         return way.unavailable or self.unavailable(runner.action, host, versions)
 

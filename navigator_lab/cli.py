@@ -251,7 +251,7 @@ def _targets(asked: argparse.Namespace) -> int:
         from .sources import capture
 
         source = capture(asked.model).variant
-    found = catalog.targets(source, host(), version_here)
+    found = catalog.targets(source, host(), lambda name, _: version_here(name))
     table = Targets(
         [TargetState(t, why, tuple(str(v) for _, v in way.edges) if way else ())
          for t, way, why in found],

@@ -99,7 +99,7 @@ def diagnose(plugins: tuple[str, ...] = ()) -> Diagnosis:
     formats = []
     for name in catalog.formats:
         whys = [
-            catalog.unavailable(r.action, known, version_here)
+            catalog.unavailable(r.action, known, lambda name, _: version_here(name))
             for r in catalog.runners.values()
             if name in r.formats
         ]

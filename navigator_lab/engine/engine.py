@@ -314,7 +314,7 @@ class Engine:
         if actions is None:
             return None
 
-        def versions(name: str) -> str | None:
+        def versions(name: str, action: Action | None = None) -> str | None:
             return self._version_in(python, name)
 
         for action in actions:
@@ -323,11 +323,18 @@ class Engine:
         digests = {n: p.digest for n, p in inputs.items()}
         return facts(step, actions, digests, self.host, versions)
 
+    def version(self, name: str, action: Action) -> str | None:
+        """The version of a distribution where an action would run; None if it isn't there."""
+        return self._version_in(self._in_environment(self.catalog.aliases(action)), name)
+
+    def _in_environment(self, names: Iterable[str]) -> str:
+        return next((self.environments[n] for n in names if n in self.environments), sys.executable)
+
     def _unavailable(self, step: Step) -> Skipped:
         python = self._python(step)
         for action in self._actions(step) or ():
             why = self.catalog.unavailable(
-                action, self.host, lambda name: self._version_in(python, name)
+                action, self.host, lambda name, _: self._version_in(python, name)
             )
             if why:
                 return Skipped(why.reason, why.remedy)
@@ -337,7 +344,7 @@ class Engine:
         names = [step.action, *step.uses]
         if step.about is not None:
             names.append(step.about.format)
-        return next((self.environments[n] for n in names if n in self.environments), sys.executable)
+        return self._in_environment(names)
 
     # acting
 

@@ -88,7 +88,7 @@ def versions_of(python: str) -> dict[str, str]:
     )
     try:
         made = subprocess.run(
-            [python, "-c", asked], capture_output=True, text=True, timeout=60, check=True
+            [python, "-P", "-c", asked], capture_output=True, text=True, timeout=60, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()

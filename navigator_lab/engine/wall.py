@@ -80,7 +80,8 @@ class Wall:
         with log.open("ab") as sink:
             self.process = _start(
                 lambda: subprocess.Popen(
-                    [python, "-m", "navigator_lab.engine.worker", "--wire", str(write)],
+                    # -P: our own folder is on the path where it should be, and nowhere else
+                    [python, "-P", "-m", "navigator_lab.engine.worker", "--wire", str(write)],
                     stdin=subprocess.PIPE,
                     stdout=sink,
                     stderr=sink,

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..catalog import Catalog
 from ..engine.engine import Engine, Forecast
-from ..engine.host import version_in
 from ..engine.journal import Journal
 from ..errors import RequestError, WorkspaceError
 from ..plan import Route, Source, routes, wanted
@@ -73,7 +72,7 @@ class Session(Explored):
     @property
     def targets(self) -> Targets:
         """Every target of the catalog, each available, or with the reason and remedy."""
-        found = self.catalog.targets(self.source.variant, self.engine.host, self._versions)
+        found = self.catalog.targets(self.source.variant, self.engine.host, self.engine.version)
         return Targets(
             [
                 TargetState(target, why, tuple(str(v) for _, v in way.edges) if way else ())
@@ -81,9 +80,6 @@ class Session(Explored):
             ],
             dict(self.catalog.broken),
         )
-
-    def _versions(self, name: str) -> str | None:
-        return version_in(self.engine.environments.get("", _here()), name)
 
     # running
 
@@ -208,7 +204,7 @@ class Session(Explored):
                 "until='verify' needs the function that verifies",
                 "lab.run(verify=function): (outputs, reference) -> bool, float or dict",
             )
-        chosen = routes(request, self.catalog, source, self.engine.host, self._versions)
+        chosen = routes(request, self.catalog, source, self.engine.host, self.engine.version)
         if keep:
             self.source = source
         return request, chosen
@@ -349,12 +345,6 @@ def _still_true(old: tuple[Settled, ...], new: list[Settled]) -> list[Settled]:
     kept = [dataclasses.replace(s, ran=False) for s in old if s.stage not in stages]
     order = ("export", "convert", "infer", "correctness", "profile", "verify")
     return sorted([*new, *kept], key=lambda s: order.index(s.stage))
-
-
-def _here() -> str:
-    import sys
-
-    return sys.executable
 
 
 __all__ = ["Session", "WorkspaceError", "request_of", "wanted"]

@@ -1,0 +1,75 @@
+"""A worker in another interpreter: its own packages, its own versions in the key."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import navigator_lab as nav
+from navigator_lab.errors import RequestError
+from navigator_lab.testing import Affine
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A virtual environment that sees our packages, and one more that we don't."""
+    home = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    python = home / "bin" / "python"
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    made = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True)
+    site = Path(made.stdout.strip())
+    root = Path(nav.__file__).parents[1]
+    (site / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n{root}\n")
+    info = site / "only_there-1.2.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: only-there\nVersion: 1.2.3\n")
+    return python
+
+
+PLUGIN = '''
+import sys
+from contextlib import contextmanager
+from navigator_lab.types.plugin import Plain, runner
+
+@runner("elsewhere", "toy", precisions=("fp32",), needs=("numpy", "only-there"))
+@contextmanager
+def elsewhere(model, opening):
+    """Says where it runs."""
+    import numpy as np
+    print("prefix", sys.prefix)
+    with np.load(model.path / "toy.npz") as file:
+        weight, bias = file["weight"], file["bias"]
+    yield Plain(lambda feeds: {"output": feeds["x"] @ weight + bias})
+'''
+
+
+def test_a_runner_lives_in_an_environment_of_its_own(other, tmp_path):
+    (tmp_path / "elsewhere.py").write_text(PLUGIN)
+    x = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
+    given = {"workspace": tmp_path / "w",
+             "plugins": ["navigator_lab.testing", tmp_path / "elsewhere.py"]}  # fmt: skip
+    asked = {"formats": ["toy"], "precisions": ["fp32"], "until": "correctness"}
+    with nav.explore(Affine(), x, **given) as lab:
+        row = lab.run(**asked)["toy:fp32@elsewhere-cpu"]
+        assert (row.status, row.reason) == ("skipped", "only-there is not installed")
+    with nav.explore(Affine(), x, **given, environments={"elsewhere": other}) as lab:
+        results = lab.run(**asked)
+        row = results["toy:fp32@elsewhere-cpu"]
+        assert (row.status, row.passed) == ("done", True), row.reason
+        assert results["toy:fp32@toy-cpu"].passed
+        log = lab["toy:fp32@elsewhere-cpu"].log("infer")
+        assert f"prefix {other.parents[1]}" in log
+
+
+def test_an_interpreter_without_navigator_lab_is_refused(tmp_path):
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    with pytest.raises(RequestError, match="can't be used for workers"):
+        nav.explore(
+            Affine(), np.ones((3, 4), np.float32), workspace=tmp_path / "w",
+            plugins=["navigator_lab.testing"], environments={"python": bare / "bin" / "python"},
+        )  # fmt: skip
