@@ -120,7 +120,7 @@ def to_int8(at: At, model: Product, samples: Product) -> graph.Graph:
     }[options.method]
     kinds = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
     with tempfile.TemporaryDirectory() as scratch:
-        prepared, large = _prepare(model, Path(scratch), at)
+        prepared, large = _prepare(model, Path(scratch), at, signature)
         operators = _list(options.operators) or _operators(prepared)
         facts = {
             "op_types_to_quantize": operators,
@@ -168,8 +168,9 @@ def to_int8_dynamic(at: At, model: Product, samples: Product) -> graph.Graph:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     options = at.options or DynamicOptions()
+    signature = samples.read(Signature)
     with tempfile.TemporaryDirectory() as scratch:
-        prepared, large = _prepare(model, Path(scratch), at)
+        prepared, large = _prepare(model, Path(scratch), at, signature)
         at.say("quantising weights")
         quantize_dynamic(
             prepared,
@@ -182,14 +183,14 @@ def to_int8_dynamic(at: At, model: Product, samples: Product) -> graph.Graph:
             # Of a product of two activations both would be quantised anew at every call.
             extra_options={"MatMulConstBOnly": True},
         )
-    return _finish(at, samples.read(Signature), DYNAMIC)
+    return _finish(at, signature, DYNAMIC)
 
 
 def _list(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _prepare(model: Product, scratch: Path, at: At) -> tuple[Path, bool]:
+def _prepare(model: Product, scratch: Path, at: At, signature: Signature) -> tuple[Path, bool]:
     """The graph with constants folded, batch norms merged and shapes inferred, as a file.
 
     The quantiser skips what it knows no shape of. Its preparation optimises in a session of the
@@ -214,6 +215,7 @@ def _prepare(model: Product, scratch: Path, at: At) -> tuple[Path, bool]:
     source, notes = graph.raised(source, 13)
     for note in notes:
         at.say(note)
+    _forget_weights(source, {spec.name for spec in signature.inputs})
     large = graph.weight_bytes(source) >= graph.EXTERNAL_FROM_BYTES
     at.say("preparing the graph")
     if source.functions:
@@ -233,6 +235,16 @@ def _prepare(model: Product, scratch: Path, at: At) -> tuple[Path, bool]:
     )
     _forget_shapes(path, large)
     return path, large
+
+
+def _forget_weights(model: onnx.ModelProto, fed: set[str]) -> None:
+    """Drop weights from the inputs, where files before IR 4 have to list them: the quantiser would
+    ask the samples for them, and its preparation makes new ones without listing these."""
+    weights = {t.name for t in model.graph.initializer} - fed
+    kept = [i for i in model.graph.input if i.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 7)  # what opset 13 came with
 
 
 def _forget_shapes(path: Path, large: bool) -> None:

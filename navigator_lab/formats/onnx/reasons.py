@@ -63,6 +63,16 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "recurrent graphs are not quantised well: use int8-dynamic, fp16, or leave it in fp32",
     ),
     (
+        r"topologically sorted|is not valid ONNX",
+        "the tool that built the graph got it wrong: leave the model in the precision it had, or "
+        "use another format",
+    ),
+    (
+        r"Exception during initialization|TypeInferenceError|ShapeInferenceError",
+        "ONNX Runtime can't open the graph: try its option optimization='basic' or 'disabled', or "
+        "another precision or runner",
+    ),
+    (
         r"TorchExportError|torch\.export\.export",
         "torch.export can't capture this model: try option exporter='torchscript', which traces",
     ),
