@@ -17,6 +17,7 @@ The map of rooms:
 - `session`: what a user holds; where all of the above is wired
 - `cli`: the same requests from a shell; `demo` its embedded default, `doctor` what is missing
 - `ui`: where a user touches in a notebook: the magic, the dashboard
+- `lab`: JupyterLab on a copy of the `notebooks`
 - `testing`: a toy format for tests, and contract tests for plug-in authors
 
 Importing the package loads no framework and sets nothing global.

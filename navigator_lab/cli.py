@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 WORKSPACE = "navigator_workspace"
+NOTEBOOKS = "navigator_notebooks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--overwrite", action="store_true", help="replace a version that is there")
     one = command("doctor", _doctor, "what this machine can do, and the line that adds the rest")
+    one = command("lab", _lab, "JupyterLab on a copy of the notebooks: start with quickstart")
+    one.add_argument("--dir", type=Path, default=Path(NOTEBOOKS), metavar="DIR",
+                     help=f"where the copy goes (default: ./{NOTEBOOKS})")  # fmt: skip
+    one.add_argument("--copy-only", action="store_true", help="don't start JupyterLab")
+    one.add_argument("--no-browser", action="store_true", help="don't open a browser")
+    one.add_argument("--port", type=int, help="of the server")
     one = command("trim", _trim, "drop the longest unused products from a workspace")
     one.add_argument(
         "--max", default="10GB", metavar="SIZE", help="as 500MB or 10GB (default 10GB)"
@@ -330,6 +337,22 @@ def _doctor(asked: argparse.Namespace) -> int:
     else:
         print(found)
     return 0
+
+
+def _lab(asked: argparse.Namespace) -> int:
+    from .lab import copy, start
+
+    copied = copy(asked.dir.absolute())
+    if asked.json:
+        _print({"folder": str(copied.folder), "notebooks": copied.states})
+    else:
+        print(copied)
+    if asked.copy_only:
+        return 0
+    more = ["--no-browser"] if asked.no_browser else []
+    if asked.port is not None:
+        more.append(f"--port={asked.port}")
+    return start(copied.folder, more)
 
 
 def _trim(asked: argparse.Namespace) -> int:

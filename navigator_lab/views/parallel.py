@@ -18,6 +18,7 @@ from .theme import AXES, SHAPES, colours, family, layout, safe, short, theme
 NUMBERS = ("p50_ms", "p99_ms", "throughput", "error", "memory_bytes", "size_bytes", "load_ms")
 _UP = ("throughput",)
 _LEAST_ERROR = 1e-3
+_NAMED = 40  # more targets than these are not named on their axis
 _SAID = {  # heads of the axes: they stand close together
     "p50_ms": "p50, ms", "p90_ms": "p90, ms", "p95_ms": "p95, ms", "p99_ms": "p99, ms",
     "throughput": "samples/s", "error": "error ÷ tol", "memory_bytes": "memory, MB",
@@ -123,7 +124,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     figure.update_layout(
         **layout(look, f"{info.title}: {at}"),
         height=min(max(420, 130 + 22 * len(lines)), 760),
-        margin={"l": 24 + 7 * min(long, 40), "r": 56, "t": 96, "b": 44},
+        margin={"l": 24 + 7 * min(long, 40) if len(lines) <= _NAMED else 64, "r": 56, "t": 96, "b": 44},
         annotations=[
             {
                 "x": 0, "y": 0, "xref": "paper", "yref": "paper", "yshift": -34, "text": said,
@@ -141,7 +142,7 @@ def _name(info: Info, line: Line) -> str:
 
 def _names(info: Info, lines: list[Line]) -> dict[str, Any]:
     count = len(lines)
-    shown = count <= 40
+    shown = count <= _NAMED
     return {
         "label": "target" if shown else f"{count} targets",
         "values": [count - 1 - i for i in range(count)],

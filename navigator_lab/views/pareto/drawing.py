@@ -192,8 +192,10 @@ def _height(info: Info) -> list[float] | None:
 
 def _reaching(info: Info) -> list[tuple[float, float]]:
     """The front, carried on to the right edge: what it offers from there on."""
-    ends = [p.x for line in info.lines for p in line.points]
-    return [*info.steps, (max(*ends, info.steps[-1][0]) * 1.03, info.steps[-1][1])]
+    end = max(p.x for line in info.lines for p in line.points) * 1.03
+    if info.x in info.limits:
+        end = min(end, info.limits[info.x] * AXES[info.x][2])
+    return [*info.steps, (max(end, info.steps[-1][0]), info.steps[-1][1])]
 
 
 def _limit_shapes(info: Info, look: Theme) -> list[dict[str, Any]]:
