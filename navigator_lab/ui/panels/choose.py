@@ -1,0 +1,94 @@
+"""Section 5: the choice in words, and what to type on the server."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ...errors import NavigatorError
+from ...views.numbers import bytes_, interval, ratio, significant
+
+SHORT = 4  # targets in the list of the best
+
+
+def choice(lab: Any, objective: str, limits: dict[str, float]) -> dict[str, Any]:
+    """The best target, why, and who came next; or why there is none."""
+    try:
+        best = lab.choose(objective, **limits).choice
+    except NavigatorError as error:
+        return {"choice": None, "error": error.message, "remedy": error.remedy}
+    rows = {row.target: row for row in lab.results}
+    row = rows[best.target]
+    base = rows.get(lab.run_data.reference)
+    batch = next((b for b in row.batches if b["batch"] == best.batch), None)
+    ground = base.throughput.get(best.batch) if base is not None and best.batch else None
+    said = []
+    if batch is not None:
+        value = interval(batch["throughput"], batch["throughput_low"], batch["throughput_high"])
+        gain = f", {ratio(batch['throughput'] / ground)}× the baseline" if ground else ""
+        said.append(f"{value} /s{gain}")
+        said.append(f"p50 {significant(batch['p50_ms'])} ms, p99 {significant(batch['p99_ms'])} ms")
+    if objective == "memory":
+        said.insert(0, f"{bytes_(best.value)} at its peak")
+    if objective == "size":
+        said.insert(0, f"{bytes_(best.value)} of files")
+    if row.worst_ratio is not None:
+        said.append(f"error {ratio(row.worst_ratio)}× the tolerance")
+    return {
+        "choice": {
+            "target": best.target,
+            "batch": best.batch,
+            "head": "; ".join(said) + ".",
+            "lines": _lines(best),
+            "rank": _rank(lab, objective, limits) if batch is not None else [],
+        },
+        "error": "",
+        "remedy": "",
+    }
+
+
+def _lines(best: Any) -> list[str]:
+    lines = []
+    if best.runner_up is not None:
+        up = best.runner_up
+        at = f" at batch {up.batch}" if up.batch else ""
+        noise = ", within noise" if up.within_noise else ""
+        lines.append(f"Runner-up: {up.target}{at}, {significant(up.value)}{noise}.")
+    why: Counter[str] = Counter(reason for _, reason in best.left_out)
+    first = {reason: target for target, reason in reversed(best.left_out)}
+    for reason, count in why.most_common(3):
+        who = first[reason] if count == 1 else f"{first[reason]} and {count - 1} more"
+        lines.append(f"Left out: {who}: {' '.join(reason.split())[:200]}.")
+    return lines
+
+
+def _rank(lab: Any, objective: str, limits: dict[str, float]) -> list[dict[str, Any]]:
+    """The best few by the objective, each at its batch, with their throughput."""
+    left = [row.target for row in lab.results]
+    rows = {row.target: row for row in lab.results}
+    found: list[dict[str, Any]] = []
+    while left and len(found) < SHORT:
+        try:
+            one = lab.choose(objective, targets=left, **limits).choice
+        except NavigatorError:
+            break  # nobody else meets the limits
+        left.remove(one.target)
+        batch = next((b for b in rows[one.target].batches if b["batch"] == one.batch), None)
+        if batch is None:
+            break
+        found.append(
+            {"target": one.target, "batch": one.batch, "value": batch["throughput"],
+             "low": batch["throughput_low"], "high": batch["throughput_high"]}
+        )  # fmt: skip
+    return found
+
+
+def serve(repository: Path, name: str) -> str:
+    """What to type where Triton runs."""
+    where = shlex.quote(str(repository.absolute()))
+    return (
+        f"tritonserver --model-repository={where}\n"
+        f"curl -s localhost:8000/v2/models/{name}/ready -o /dev/null -w '%{{http_code}}\\n'"
+    )

@@ -1,0 +1,44 @@
+"""Every click has its line of Python: the text that "Copy as Python" gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+OBJECTIVES = ("throughput", "latency", "memory", "size")
+
+
+def lines(
+    opened: str,
+    wanted: Sequence[str],
+    until: str,
+    settings: Mapping[str, Any],
+    selection: Sequence[str],
+    tolerance: Mapping[str, float] | None,
+    limits: Mapping[str, float],
+    objective: str,
+    axis: str,
+    chosen: str,
+    repository: str,
+) -> dict[str, str]:
+    """Runnable text by section. ``lab`` is the session; the first line of all makes it."""
+    bounds = "".join(f", {key}={value!r}" for key, value in limits.items())
+    load = "".join(f", {key}={value!r}" for key, value in settings.items())
+    pair = ""
+    if tolerance is not None:
+        pair = ", ".join(f"{key}={value!r}" for key, value in tolerance.items())
+    made = {
+        "open": opened,
+        "run": f"lab.run(targets={list(wanted)!r}, until={until!r}{load})" if wanted else "",
+        "table": "lab.results.to_frame()",
+        "pareto": f"import navigator_lab as nav\n\nview = nav.views.pareto\n"
+        f"view.draw(view.info(lab, {axis!r}, limits={dict(limits)!r}))",
+        "tolerance": "import navigator_lab as nav\n\n"
+        f"lab.tolerance = {f'nav.Tolerance({pair})' if tolerance is not None else 'None'}\nlab.results",
+        "selection": f"lab[{selection[0]!r}]" if selection else "",
+        "compare": "\n".join(f"lab[{name!r}].row" for name in selection[:4]),
+        "choose": f"best = lab.choose({objective!r}{bounds})\nbest.package({repository!r})",
+    }
+    if chosen:
+        made["choose"] = f"lab.package({chosen!r}, {repository!r})"
+    return made

@@ -1,0 +1,140 @@
+"""Section 4: rows, what any tolerance can be judged from, and one cell in detail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...session.explored import DEFAULTS
+from ...types.measure import Accuracy, OutputAccuracy, Tolerance
+from ...types.outcome import Done
+from ...views.theme import FAMILIES, colours, family
+
+# Numbers of the hull go to the browser with this many digits: a verdict at the very border may
+# differ by a millionth, and the kernel's own is taken as soon as a slider rests.
+_DIGITS = 7
+_SHOWN = (
+    "target", "format", "precision", "runner", "device", "status", "reason", "remedy", "passed",
+    "steps_run", "stages", "verified", "metrics", "worst_ratio", "sqnr_db", "top1_agreement",
+    "batches", "load_ms", "host_peak_bytes", "device_peak_bytes", "size_bytes", "warnings",
+)  # fmt: skip
+
+
+def shown(lab: Any, stale: Mapping[str, str]) -> dict[str, Any]:
+    """The rows as the browser needs them; targets that can't be had here are the matrix's."""
+    made = []
+    for row in lab.results.to_dicts():
+        if row["status"] == "skipped" and not row["stages"]:
+            continue
+        one = {key: row[key] for key in _SHOWN}
+        one["family"] = family(row["format"], row["runner"])
+        one["waiting"] = row["status"] == "done" and not row["stages"]
+        one["stale"] = stale.get(row["target"], "")
+        made.append(one)
+    families = dict.fromkeys(one["family"] for one in made)
+    light, dark = colours([*FAMILIES, *families]), colours([*FAMILIES, *families], dark=True)
+    return {
+        "rows": made,
+        "baseline": lab.run_data.reference,
+        "colours": {name: [light[name], dark[name]] for name in families},
+    }
+
+
+def accuracy(lab: Any) -> dict[str, list[dict[str, Any]]]:
+    """Of each target and output what `judge.js` judges by."""
+    made = {}
+    for one in lab.run_data.targets:
+        outcome = one.outcome("correctness")
+        if isinstance(outcome, Done):
+            found = outcome.product.read(Accuracy)
+            made[str(one.target)] = [_output(output) for output in found.outputs]
+    return made
+
+
+def _output(one: OutputAccuracy) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "hull": [[_short(size) or 0.0, _error(error)] for size, error in one.hull],
+        "std": _short(one.reference_std),
+        "exact": one.exact,
+        "elements": one.elements,
+        "discrete": one.discrete,
+        "problem": one.problem,
+        "sqnr": _short(one.sqnr_db),
+        "bias": _short(one.bias),
+        "moved": one.moved,
+    }
+
+
+def tolerances(lab: Any) -> dict[str, dict[str, list[float]]]:
+    """By target what is asked: of outputs by name, and under "" of all others."""
+    wanted, made = lab.tolerance, {}
+    for one in lab.run_data.targets:
+        default = DEFAULTS[one.target.precision]
+        asked: dict[str, Tolerance]
+        if wanted is None:
+            asked = {"": default}
+        elif isinstance(wanted, Tolerance):
+            asked = {"": wanted}
+        else:
+            outputs = {spec.name for spec in lab.signature.outputs}
+            asked = {name: one_ for name, one_ in wanted.items() if name in outputs}
+            asked[""] = wanted.get(str(one.target.precision), default)
+        made[str(one.target)] = {
+            name: [x.relative, x.absolute, x.spread, x.sqnr_db, x.bias] for name, x in asked.items()
+        }
+    return made
+
+
+def detail(lab: Any, target: str, output: str) -> dict[str, Any] | None:
+    """One cell of the heatmap: the histogram of its errors and the worst element."""
+    found = lab[target].accuracy
+    for one in found.outputs if found is not None else ():
+        if one.name == output:
+            worst = one.absolute
+            return {
+                "target": target,
+                "output": output,
+                "elements": one.elements,
+                "exact": one.exact,
+                "histogram": [list(row) for row in one.histogram],
+                "edges": list(one.edges),
+                "worst": None if worst is None else {
+                    "error": _plain(worst.error), "got": _plain(worst.got),
+                    "reference": _plain(worst.reference), "case": worst.case,
+                    "sample": worst.sample, "index": list(worst.index),
+                },
+            }  # fmt: skip
+    return None
+
+
+def stale(
+    lab: Any, cells: Mapping[str, Mapping[str, Any]], steps: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Targets whose answers no longer hold, and which fact changed since."""
+    made = {}
+    for one in lab.run_data.targets:
+        text = str(one.target)
+        cell = cells.get(text)
+        if cell is None or not cell["available"]:
+            continue
+        for settled in one.steps:
+            step = steps.get(settled.label)
+            if step is not None and step["state"] == "stale" and isinstance(settled.outcome, Done):
+                made[text] = f"{settled.label}: {step['why'] or 'a fact changed since it was made'}"
+                break
+    return made
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{_DIGITS}g}")
+
+
+def _error(value: float) -> float:
+    """JSON has no infinity: an error without bound is one that no tolerance allows."""
+    return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else 1e300
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,213 @@
+// The dashboard: five foldable sections over the traits of one widget.
+import { h, icon, chip, name } from "./dom.js";
+import { asked, verdict } from "./judge.js";
+import { common } from "./points.js";
+import * as pick from "./pick.js";
+import * as matrix from "./matrix.js";
+import * as stages from "./stages.js";
+import * as results from "./results.js";
+import * as choose from "./choose.js";
+
+const SECTIONS = { pick: ["Model and samples", pick], targets: ["Targets", matrix], run: ["Run", stages], results: ["Results", results], choose: ["Choose and export", choose] };
+// Which sections a trait is drawn in; the head is drawn with every one.
+const DRAWN = {
+  pick: ["pick", "targets", "run"], matrix: ["targets", "run"], wanted: ["targets", "run"], settings: ["targets"], run_state: ["pick", "targets", "run", "results", "choose"],
+  printed: ["run"], results: ["pick", "results", "choose"], accuracy: ["results"], tolerances: ["results"], tolerance: ["results", "choose"], limits: ["results", "choose"],
+  selection: ["results"], chosen: ["results", "choose"], tab: ["results"], axis: ["results"], batch: ["results"], detail: ["results"], choice: ["choose"], objective: ["choose"],
+  exported: ["choose"], repository: ["choose"], code: Object.keys(SECTIONS), folds: Object.keys(SECTIONS), until: ["targets"], answered: [],
+};
+
+let count = 0;
+
+export function render({ model, el }) {
+  const root = h("div", { class: "nl", role: "region", "aria-label": "navigator_lab" });
+  el.replaceChildren(root);
+  const seen = new Map(); // target -> verdict, under the tolerance as it is now
+  const dark = () => {
+    const marked = root.closest("[data-jp-theme-light]")?.dataset.jpThemeLight ?? document.body.dataset.jpThemeLight;
+    if (marked) return marked === "false";
+    const kind = document.body.dataset.vscodeThemeKind;
+    if (kind) return kind.includes("dark");
+    if (document.documentElement.getAttribute("theme")) return document.documentElement.getAttribute("theme") === "dark";
+    return document.body.classList.contains("theme-dark") || matchMedia("(prefers-color-scheme: dark)").matches;
+  };
+  const app = {
+    id: `nl${(count += 1)}`, local: {}, gone: false, focus: null,
+    get: (key) => model.get(key),
+    set(key, value) { model.set(key, value); model.save_changes(); },
+    act(what, more = {}) {
+      const number = (app.local.asked = (app.local.asked ?? 0) + 1);
+      model.send({ do: what, number, ...more });
+      // A kernel that is busy with a cell answers late, one that is gone never: either is said.
+      setTimeout(() => { if (!app.gone && (app.local.answered ?? 0) < number) { app.local.late = true; head(); } }, 4000);
+    },
+    running: () => model.get("run_state").state === "running",
+    until: () => model.get("until"),
+    rows: () => model.get("results").rows ?? [],
+    tolerance: () => app.local.tolerance ?? model.get("tolerance"),
+    commitTolerance() { const now = app.local.tolerance; if (now) { app.set("tolerance", now); app.local.tolerance = undefined; } },
+    forget: () => seen.clear(),
+    judge(row) {
+      if (!seen.has(row.target)) {
+        const outputs = model.get("accuracy")[row.target];
+        seen.set(row.target, outputs?.length ? verdict(outputs, asked(app.tolerance(), model.get("tolerances"), row.target))
+          : { passed: row.passed, worst: row.worst_ratio, at: "", cells: {} });
+      }
+      return seen.get(row.target);
+    },
+    doubts: () => [...new Set(app.rows().flatMap((r) => r.warnings ?? []))].slice(0, 3),
+    batch: () => model.get("batch") || common(app.rows()),
+    colour(family) { const pair = model.get("results").colours?.[family]; return pair ? pair[dark() ? 1 : 0] : "var(--muted)"; },
+    width: () => root.clientWidth || 900,
+    viewWidth: () => (root.clientWidth || 900) - (root.clientWidth > 939 ? 36 + 16 + 264 + 24 : 32),
+    redraw: (section) => later(section),
+    fold(section, open) { app.set("folds", { ...model.get("folds"), [section]: open }); },
+    code(key) {
+      const text = model.get("code")[key];
+      if (!text) return null;
+      const open = app.local.code === key;
+      return h("div", { class: "code" }, h("button", { class: "lnk sm", "data-k": `code-${key}`, "aria-expanded": String(open), onclick: () => {
+        app.local.code = open ? null : key;
+        if (!open) app.copy(text, key);
+        Object.keys(SECTIONS).forEach(later);
+      } }, "Copy as Python"), open && h("pre", { class: "log wrap", tabindex: 0 }, text));
+    },
+    async copy(text) {
+      try { await navigator.clipboard.writeText(text); } catch {
+        const area = h("textarea", { class: "vh", value: text }); // where the page isn't secure
+        root.append(area);
+        area.select();
+        document.execCommand("copy");
+        area.remove();
+      }
+    },
+  };
+
+  const top = h("header", {});
+  const banner = h("div", { class: "banner" });
+  root.append(top, banner);
+  const parts = {};
+  for (const [key, [title]] of Object.entries(SECTIONS)) {
+    const button = h("button", { "data-k": `fold-${key}`, "aria-controls": `${app.id}-${key}-body`, onclick: () => app.fold(key, !model.get("folds")[key]) });
+    const part = { button, sum: h("span", { class: "sum" }), tools: h("span", { class: "tools" }), body: h("div", { class: "bd", id: `${app.id}-${key}-body` }) };
+    parts[key] = part;
+    root.append(h("section", { class: `sec-${key}`, "aria-label": title }, h("div", { class: "hd" }, h("h3", {}, button), part.sum, part.tools), part.body));
+  }
+
+  function head() {
+    const session = model.get("pick").session;
+    const run = model.get("run_state");
+    const rows = app.rows();
+    const bad = rows.filter((r) => r.status === "failed").length;
+    const stale = rows.filter((r) => r.stale).length;
+    const mark = app.gone ? chip("stale", "kernel gone") : run.state === "running" ? chip("running") : !session ? null :
+      bad ? chip("failed", `${bad} failed`) : stale ? chip("stale", `${stale} stale`) : run.state === "cancelled" ? chip("cancelled") : rows.some((r) => r.batches.length) ? chip("done") : chip("selected", "ready to run");
+    top.replaceChildren(h("h2", {}, session ? name(session.name) : "navigator_lab"), ...(mark ? [mark] : []),
+      h("span", { class: "mut sm" }, session ? model.get("pick").machine.name : "From a model to its best deployment on Triton"), h("span", { class: "sp" }),
+      ...(app.local.late && !app.gone ? [h("span", { class: "sm mut", role: "status" }, "The kernel is busy with a cell; this waits for it.")] : []));
+    banner.replaceChildren(...(app.gone ? [h("div", { class: "note warn", role: "alert" }, h("span", { class: "s-stale" }, icon("stale")),
+      h("div", {}, h("strong", {}, "The kernel is gone; what you see is its last word."), h("p", { class: "sm" },
+        "Reading, sorting, limits and tolerance still work. Running, choosing and exporting need a kernel: run the cell again; every finished step is in the workspace and is not done again.")))] : []));
+  }
+
+  const waiting = new Set();
+  let frame = 0;
+  function later(...keys) {
+    keys.forEach((key) => waiting.add(key));
+    if (!frame) frame = requestAnimationFrame(flush);
+  }
+  function flush() {
+    frame = 0;
+    const keys = [...waiting];
+    waiting.clear();
+    head();
+    for (const key of keys) {
+      const active = root.contains(document.activeElement) ? document.activeElement : null;
+      const inside = active && parts[key].body.contains(active);
+      // What is being typed, dragged or unfolded is not pulled from under the hand.
+      if (inside && (active.matches("input[type=text]") || (active.matches("input[type=range]") && app.local.held) || active.matches("select")) && app.focus === null) {
+        if (!app.local.deferred) app.local.deferred = new Set();
+        app.local.deferred.add(key);
+        continue;
+      }
+      section(key);
+    }
+  }
+  function section(key) {
+    const [title, own] = SECTIONS[key];
+    const part = parts[key];
+    const open = Boolean(model.get("folds")[key]);
+    const active = root.contains(document.activeElement) ? document.activeElement.dataset?.k : null;
+    part.button.replaceChildren(icon(open ? "down" : "right"), title);
+    part.button.setAttribute("aria-expanded", String(open));
+    const words = own.summary(app);
+    part.sum.textContent = open ? "" : words;
+    part.sum.title = open ? "" : words;
+    const tools = open ? own.tools?.(app) : null;
+    part.tools.replaceChildren(...(tools ? [tools] : []));
+    const places = [...part.body.querySelectorAll(".tb, .log, .scroll")].map((n) => [n.scrollTop, n.scrollLeft]);
+    part.body.hidden = !open;
+    part.body.replaceChildren(...(open ? [own.body(app)] : []));
+    part.body.querySelectorAll(".tb, .log, .scroll").forEach((n, i) => { if (places[i]) [n.scrollTop, n.scrollLeft] = places[i]; });
+    const wanted = app.focus ?? active;
+    if (wanted) {
+      const found = root.querySelector(`.sec-${key} [data-k="${CSS.escape(wanted)}"]`);
+      if (found && document.activeElement !== found) found.focus({ preventScroll: true });
+      if (found) app.focus = null;
+    }
+  }
+
+  root.addEventListener("pointerdown", (event) => { if (event.target.matches("input[type=range]")) app.local.held = true; });
+  const release = () => { app.local.held = false; if (app.local.deferred?.size && !root.querySelector("input[type=text]:focus, select:focus")) { later(...app.local.deferred); app.local.deferred.clear(); } };
+  root.addEventListener("pointerup", release);
+  root.addEventListener("focusout", () => setTimeout(release, 0));
+  root.addEventListener("change", (event) => { if (event.target.matches("select, input[type=text]")) event.target.blur(); });
+  // Lab's own shortcuts must not act on what is typed or moved here.
+  root.addEventListener("keydown", (event) => { if (event.target.matches("input, select, button, textarea, [tabindex]") && event.key !== "Tab") event.stopPropagation(); });
+
+  const stops = [];
+  for (const [key, drawn] of Object.entries(DRAWN)) {
+    const heard = () => {
+      if (["accuracy", "tolerances", "tolerance", "results"].includes(key)) app.forget();
+      if (key === "answered") { app.local.answered = Math.max(app.local.answered ?? 0, model.get("answered")); app.local.late = false; head(); }
+      later(...drawn);
+    };
+    model.on(`change:${key}`, heard);
+    stops.push(() => model.off(`change:${key}`, heard));
+  }
+  app.local.asked = model.get("answered"); // numbers go on after a reload
+  app.local.answered = model.get("answered");
+
+  let width = 0;
+  const resized = new ResizeObserver(() => { if (Math.abs(root.clientWidth - width) > 4) { width = root.clientWidth; later("run", "results"); } });
+  resized.observe(root);
+  const themed = new MutationObserver(() => { root.dataset.dark = String(dark()); later(...Object.keys(SECTIONS)); });
+  themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind", "class"] });
+  root.dataset.dark = String(dark());
+  stops.push(() => resized.disconnect(), () => themed.disconnect(), ...alive(model, (gone) => { if (gone !== app.gone) { app.gone = gone; later(...Object.keys(SECTIONS)); } }), ...hidden(el));
+  Object.keys(SECTIONS).forEach(section);
+  head();
+  return () => stops.forEach((stop) => stop());
+}
+
+// Whether the kernel that this widget lives in is still there, where the host lets us know.
+function alive(model, tell) {
+  const kernel = model.widget_manager?.kernel;
+  if (!kernel?.statusChanged) return [];
+  const heard = (_, status) => { if (["restarting", "autorestarting", "dead", "terminating"].includes(status)) tell(true); };
+  const broken = () => tell(true);
+  kernel.statusChanged.connect(heard);
+  kernel.disposed?.connect(broken);
+  return [() => kernel.statusChanged.disconnect(heard), () => kernel.disposed?.disconnect(broken)];
+}
+
+// While this is alive, the static copy that the same cell prints is not shown beside it.
+function hidden(el) {
+  const area = el.closest(".jp-OutputArea, .output_area, .cell-output-ipywidget-background");
+  if (!area) return [];
+  const hide = () => area.querySelectorAll(".nav-static").forEach((n) => { (n.closest(".jp-OutputArea-child") ?? n).style.display = "none"; });
+  hide();
+  const watch = new MutationObserver(hide);
+  watch.observe(area, { childList: true, subtree: true });
+  return [() => watch.disconnect()];
+}
