@@ -60,6 +60,7 @@ class Session(Explored):
         self._started: set[str] = set()
         self._steps: tuple[Step, ...] = ()
         self._finished: dict[str, Finished] = {}
+        self._under_way: tuple[Sequence[Route], str] = ((), "")
         engine.listeners = [self._hear]
         self._lock = threading.Lock()
 
@@ -141,6 +142,7 @@ class Session(Explored):
         self.board = Board(expected=self._expected(goals))
         self._started.clear()
         self._finished.clear()
+        self._under_way = (chosen, request.until)
         self._merge(chosen, request.until)
 
         def work() -> None:
@@ -219,9 +221,20 @@ class Session(Explored):
         for listener in tuple(self.listeners):
             listener(event)
 
+    @property
+    def results(self) -> Results:
+        """A row a target; while a run is under way, with what it has settled so far."""
+        if self.job is not None and not self.job.done:
+            self._merge(*self._under_way)
+        return super().results
+
     def _merge(self, chosen: Sequence[Route], until: str) -> None:
         """Take what is settled into the run; what an earlier request settled and is still so,
         stays."""
+        with self._lock:  # a screen may ask while the run ends
+            self._merged(chosen)
+
+    def _merged(self, chosen: Sequence[Route]) -> None:
         known = {str(t.target): t for t in self.run_data.targets}
         for route in chosen:
             name = str(route.target)
@@ -235,8 +248,7 @@ class Session(Explored):
             if old is not None:
                 steps = _still_true(old.steps, steps)
             known[name] = TargetRun(route.target, route.unavailable, tuple(steps))
-        with self._lock:
-            self.run_data = dataclasses.replace(self.run_data, targets=tuple(known.values()))
+        self.run_data = dataclasses.replace(self.run_data, targets=tuple(known.values()))
 
     def _save(self) -> None:
         write_run(self._folder, self.run_data, self.request, self.tolerance)

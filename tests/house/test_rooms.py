@@ -33,7 +33,7 @@ MAY_LOOK = {
     "lab": {*FREE},
     "cli": {*FREE, "views", "session", "catalog", "engine", "sources", "demo", "doctor", "lab",
             "navigator_lab"},
-    "ui": {*FREE, "ui", "views", "session"},
+    "ui": {*FREE, "ui", "views", "session", "demo"},
     "__init__": {*FREE, "session", "ui"},
 }  # fmt: skip
 ENGINE_IS_BLIND_TO = (
