@@ -162,7 +162,8 @@ class Catalog:
         made = []
         near = sorted(self.formats, key=lambda name: name != source.format)  # itself first
         for format in near:
-            for runner in self.runners.values():
+            # What may be the reference comes first: it is what the others are measured against.
+            for runner in sorted(self.runners.values(), key=lambda one: not one.reference):
                 if format not in runner.formats:
                     continue
                 for kind in runner.devices:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from navigator_lab.formats._torch_reasons import compiler, explain
@@ -106,6 +106,10 @@ def _opened(
     import torch
     import torch._dynamo.config
     from torch._dynamo.exc import FailOnRecompileLimitHit
+
+    # Inductor writes the number of threads into its code. With all of them, what is compared is
+    # what is timed, and the second process finds the first one's code in inductor's cache.
+    opening = replace(opening, threads=None)
 
     def load(device: torch.device) -> Any:
         module = on(device, model, options.channels_last)

@@ -16,11 +16,6 @@ def told(choice: Any) -> str:
         value = interval(choice.interval.value, choice.interval.low, choice.interval.high)
     lines = [f"{choice.target}{where}: best {choice.objective}, {value}"]
     lines += [f"  {reason}" for reason in choice.reasons]
-    if choice.runner_up is not None:
-        up = choice.runner_up
-        at = "" if up.batch is None else f", batch {up.batch}"
-        noise = " (within noise)" if up.within_noise else ""
-        lines.append(f"  next: {up.target}{at}, {significant(up.value)}{noise}")
     reasons: Counter[str] = Counter(why for _, why in choice.left_out)
     first = {why: target for target, why in reversed(choice.left_out)}
     for why, count in reasons.most_common():

@@ -21,10 +21,16 @@ def grouped(value: float, places: int) -> str:
 
 
 def interval(value: float, low: float, high: float) -> str:
-    """``2 170 ± 40``: one digit of uncertainty, the value rounded to it."""
+    """``2 170 ± 40``: one digit of uncertainty, the value rounded to it.
+
+    Where the interval is as wide as the value, the digits of neither mean much: ``~3 000 (900 to
+    7 000)``.
+    """
     half = max(high - value, value - low)
     if not math.isfinite(half) or half <= 0 or not math.isfinite(value):
         return significant(value)
+    if half >= abs(value) / 2:
+        return f"~{significant(value, 1)} ({significant(low, 1)} to {significant(high, 1)})"
     places = -math.floor(math.log10(half))
     if round(half, places) >= 10 ** (1 - places):  # 0.96 rounds to 1.0: one digit less
         places -= 1

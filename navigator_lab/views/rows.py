@@ -40,7 +40,8 @@ def row(one: TargetRun, judge: Judge) -> Row:
     facts |= _timing(one)
     said = facts.pop("said")
     if facts["status"] == "done" and facts["passed"] is False:
-        facts["reason"] = "; ".join(said)
+        facts["reason"] = "; ".join([*said, *filter(None, [facts.get("reason", "")])])
+        facts["remedy"] = _remedy(target, facts)
     return Row(**facts)
 
 
@@ -110,7 +111,8 @@ def _accuracy(one: TargetRun, judge: Judge) -> dict[str, Any]:
     accuracy = outcome.product.read(Accuracy)
     verdict = judge(one.target, accuracy)
     ratios = {k: v for k, v in verdict.ratios.items() if v == v}  # not NaN
-    signal = [o.sqnr_db for o in accuracy.outputs if o.sqnr_db is not None]
+    # Beside a NaN or a wrong shape, a signal that was measured on the rest would mislead.
+    signal = [o.sqnr_db for o in accuracy.outputs if o.sqnr_db is not None and not o.problem]
     agreed = [o.top1_agreement for o in accuracy.outputs if o.top1_agreement is not None]
     return found | {
         "within_tolerance": verdict.passed,
@@ -148,6 +150,27 @@ def _timing(one: TargetRun) -> dict[str, Any]:
         "host_peak_bytes": timing.host_peak_bytes,
         "device_peak_bytes": timing.device_peak_bytes,
     }
+
+
+def _remedy(target: Target, facts: dict[str, Any]) -> str:
+    """What can be done about an answer that is not right."""
+    if facts["within_tolerance"] is False:
+        if any("keeps state" in w or "random" in w for w in facts.get("warnings", ())):
+            return (
+                "the model itself gives another answer at each call: give it its state as an input,"
+                " or draw nothing random, and compare again"
+            )
+        if target.precision == "fp16" and any(r == float("inf") for r in facts["ratios"].values()):
+            return "fp16 ends at 65504: use bf16 or fp32, or scale what overflows"
+        if str(target.precision).startswith("int8"):
+            return "give more and more typical samples, another calibration method, or keep fp16"
+        if target.precision != "fp32":
+            return "use fp32, or a wider tolerance if this error can be borne"
+        return (
+            "the build computes something else than the model: see the warnings and the log, try "
+            "another exporter or format, or set a tolerance if this error can be borne"
+        )
+    return "the verification asks more than this target gives: use another precision or format"
 
 
 def _batch(one: BatchTiming) -> dict[str, Any]:
