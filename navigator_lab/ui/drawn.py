@@ -6,6 +6,17 @@ import json
 from typing import Any
 
 from ..views.theme import CONFIG
+from . import static
+
+_WORDS = {
+    "pareto": static.front_text,
+    "heatmap": static.heatmap_text,
+    "latency": static.latency_text,
+    "parallel": static.parallel_text,
+    "timeline": static.timeline_text,
+    "surface": static.surface_text,
+}
+_HTML = {"pareto": static.pareto_html, "heatmap": static.heatmap_html}
 
 
 class Drawn:
@@ -39,3 +50,14 @@ class Drawn:
 
     def __repr__(self) -> str:
         return self.words
+
+
+def show(view: Any, given: Any, *args: Any, dark: bool = False, **how: Any) -> Drawn:
+    """A view as a cell shows it: ``show(nav.views.pareto, [lab, nav.load("old.nav")], "p99_ms")``.
+
+    The other arguments are those of the view's ``info``; ``dark`` is for a dark notebook.
+    """
+    info = view.info(given, *args, **how)
+    name = view.__name__.rpartition(".")[2]
+    words, html = _WORDS.get(name, repr), _HTML.get(name)
+    return Drawn(view, info, words(info), html(info) if html else "", dark=dark)

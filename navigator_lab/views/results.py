@@ -71,7 +71,10 @@ class Results(Sequence[Row]):
         from rich.console import Console
 
         sink = io.StringIO()
-        console = Console(file=sink, width=150, no_color=True, legacy_windows=False)
+        # Not as in Jupyter: there rich would display what is to be a string.
+        console = Console(
+            file=sink, width=150, no_color=True, legacy_windows=False, force_jupyter=False
+        )
         console.print(self.__rich__())
         return sink.getvalue().rstrip()
 

@@ -68,7 +68,7 @@ LIGHT = Theme(
 )  # fmt: skip
 DARK = Theme(
     "#e3e3e3", "#b3b3b3", "#212121", "#2a2a2a", "#424242", "#4fd0a9", "#7cc7f2", "#ff9d66",
-    "#ecaacf", "#f0c04a", "#1d5f8a", "#3a3a3a", "#a8560f", True,
+    "#ecaacf", "#f0c04a", "#1d5f8a", "#3a3a3a", "#944a0c", True,
 )  # fmt: skip
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"

@@ -17,6 +17,7 @@ from ..types.event import Event, Finished, Planned, Started
 from ..types.outcome import Cancelled, Done, Failed
 from .board import Board
 from .numbers import seconds as _seconds
+from .results import Results
 from .taken import only
 from .theme import Theme, axis, layout, safe, short, theme
 
@@ -61,7 +62,7 @@ def info(given: Any, now: float | None = None) -> Info:
     """
     if isinstance(given, Board):
         return _of_board(given, now)
-    if isinstance(given, Iterable) and not hasattr(given, "run_data"):
+    if isinstance(given, Iterable) and not isinstance(given, Results):
         return of_events(list(given), "", {}, now)
     run = only(given, "the timeline")
     if run.explored is None:

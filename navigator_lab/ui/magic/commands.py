@@ -11,8 +11,7 @@ from ...errors import InputError, RequestError, unknown
 from ...session import Job, Session, explore, load
 from ...types.measure import Tolerance
 from ...types.request import STAGES
-from .. import static
-from ..drawn import Drawn
+from ..drawn import Drawn, show
 from ..live import Live
 from .arguments import Parser, parser
 from .cell import defined
@@ -61,8 +60,9 @@ class Commands:
     # the session
 
     def do_panel(self, asked: argparse.Namespace) -> Any:
-        """The dashboard of the current session; its results where widgets are missing."""
-        session = self.current.get()
+        """The dashboard of the current session, or one to open a model in; results where widgets
+        are missing."""
+        session = self.current.find()
         try:
             from ..dashboard import Dashboard
         except ModuleNotFoundError as error:
@@ -70,8 +70,9 @@ class Commands:
                 f"the dashboard needs {error.name}: pip install 'navigator-lab[notebook]'; "
                 "the results as a table:"
             )
-            return session.results
-        return Dashboard(session)
+            return self.current.get().results
+        self.current.panel = Dashboard(session)
+        return self.current.panel
 
     def do_open(self, asked: argparse.Namespace) -> Session:
         model = self.current.value(asked.model, "the model")
@@ -234,35 +235,31 @@ class Commands:
     def do_table(self, asked: argparse.Namespace) -> Any:
         return self.current.get().results
 
-    def _drawn(self, name: str, words: Any, *args: Any, html: Any = None, **more: Any) -> Drawn:
+    def _drawn(self, name: str, *args: Any) -> Drawn:
         import importlib
 
-        view = importlib.import_module(f"navigator_lab.views.{name}")
         session = self.current.get()
         if not session.run_data.targets:
             raise RequestError("nothing was run yet", "%navigator profile runs it")
-        info = view.info(session, *args, **more)
-        return Drawn(view, info, words(info), html(info) if html else "")
+        return show(importlib.import_module(f"navigator_lab.views.{name}"), session, *args)
 
     def do_pareto(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn(
-            "pareto", static.front_text, asked.latency, _limits(asked), html=static.pareto_html
-        )
+        return self._drawn("pareto", asked.latency, _limits(asked))
 
     def do_heatmap(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("heatmap", static.heatmap_text, html=static.heatmap_html)
+        return self._drawn("heatmap")
 
     def do_latency(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("latency", static.latency_text, asked.latency)
+        return self._drawn("latency", asked.latency)
 
     def do_parallel(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("parallel", static.parallel_text)
+        return self._drawn("parallel")
 
     def do_timeline(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("timeline", static.timeline_text)
+        return self._drawn("timeline")
 
     def do_surface(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("surface", static.surface_text, asked.target, asked.output)
+        return self._drawn("surface", asked.target, asked.output)
 
     def do_compare(self, asked: argparse.Namespace) -> Any:
         from ...views import compare

@@ -18,6 +18,7 @@ class Current:
         self.selection: dict[str, Any] = {}  # targets that the last stage was about
         self.how: dict[str, Any] = {}  # how it was timed: another way would be measured anew
         self.best: Any = None  # what was chosen last
+        self.panel: Any = None  # the dashboard that was shown last: a model may be opened in it
 
     def take(self, session: Explored) -> None:
         """Make it the current one."""
@@ -31,7 +32,24 @@ class Current:
         Raises:
             RequestError: there is none, or several.
         """
+        session = self.find()
+        if session is None:
+            raise RequestError(
+                "there is no session yet", "%navigator open MODEL --samples X, or load FILE"
+            )
+        return session
+
+    def find(self) -> Explored | None:
+        """The same; None if there is none.
+
+        Raises:
+            RequestError: there are several.
+        """
         if self.session is not None:
+            return self.session
+        opened = getattr(self.panel, "session", None)
+        if opened is not None:
+            self.take(opened)
             return self.session
         found = {
             id(value): name
@@ -41,12 +59,9 @@ class Current:
         if len(found) > 1:
             names = ", ".join(found.values())
             raise RequestError(f"several sessions are open: {names}", "%navigator use NAME")
-        if not found:
-            raise RequestError(
-                "there is no session yet", "%navigator open MODEL --samples X, or load FILE"
-            )
-        self.take(self.shell.user_ns[next(iter(found.values()))])
-        return self.get()
+        if found:
+            self.take(self.shell.user_ns[next(iter(found.values()))])
+        return self.session
 
     def live(self) -> Session:
         """The current session, if it can run something.

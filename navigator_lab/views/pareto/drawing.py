@@ -76,7 +76,7 @@ def _trace(go: Any, info: Info, index: int, line: Line, hue: str, look: Theme) -
         y=[p.y for p in line.points],
         mode="lines+markers",
         name=safe(line.target),
-        legendgroup=line.family,
+        legendgroup=safe(line.family),
         showlegend=False,
         line={
             "color": hue, "width": 2 if on_front else 1,
@@ -288,7 +288,7 @@ def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme)
         figure.add_trace(go.Scatter(x=[None], y=[None], name=name, hoverinfo="skip", **more))
 
     for name, hue in hues.items():
-        entry(safe(name), mode="lines", line={"color": hue, "width": 3}, legendgroup=name)
+        entry(safe(name), mode="lines", line={"color": hue, "width": 3}, legendgroup=safe(name))
     for precision in dict.fromkeys([*SHAPES, *(line.precision for line in info.lines)]):
         if any(line.precision == precision for line in info.lines):
             marker = {"symbol": shape(precision), "size": 8, "color": look.muted}
