@@ -65,7 +65,7 @@ def test_quickstart_goes_the_whole_way(tmp_path):
     assert "runs first what it still needs" in seen(made, "correctness")
     assert "<svg" in seen(made, "pareto")
     assert seen(made, "python").startswith("0 steps had to run")
-    assert "max_batch_size" in seen(made, "package")
+    assert 'backend: "' in seen(made, "package")
     assert list(tmp_path.glob("model_repository/digits/1/*"))
     saved = nav.load(tmp_path / "digits.nav")
     assert all(r.verified for r in saved.results if r.status == "done")

@@ -351,3 +351,21 @@ def test_names_of_models_are_never_markup(cell, tmp_path):
         assert "<img" not in shown["text/html"]
         assert "<img" not in str(shown["application/vnd.plotly.v1+json"]["layout"])
     assert "&lt;img" in cell("%navigator heatmap")._repr_mimebundle_()["text/html"]
+
+
+def test_bare_navigator_is_the_dashboard_of_the_session(ran):
+    pytest.importorskip("anywidget")
+    from navigator_lab.ui.dashboard import Dashboard
+
+    panel = ran("%navigator -o panel")
+    assert isinstance(panel, Dashboard)
+    assert panel.session is ran["lab"]
+    assert ran["panel"] is panel
+
+
+def test_bare_navigator_without_a_session_opens_one_in_the_dashboard(cell):
+    pytest.importorskip("anywidget")
+    panel = cell("%navigator")
+    assert panel.session is None
+    cell("%navigator table")
+    assert "there is no session yet" in said(cell)
