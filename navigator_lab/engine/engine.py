@@ -30,7 +30,7 @@ from ..types.event import Event, Finished, Planned, Progressed, Started
 from ..types.outcome import Cancelled, Done, Failed, Failure, Outcome, Product, Skipped
 from ..types.plugin import Action, Host
 from ..types.step import Given, Step, in_order
-from .keys import difference, facts, key
+from .keys import Codes, difference, facts, key
 from .store import Store
 from .wall import Wall, how_it_ended
 
@@ -126,6 +126,7 @@ class Engine:
         self.environments = dict(environments or {})
         self.listeners: list[Listener] = []
         self._version_in = version_in
+        self._codes = Codes(store)
         self._inbox: queue.Queue[tuple[Wall | None, dict[str, Any]]] = queue.Queue()
         self._idle: list[Wall] = []
         self._cancelled = threading.Event()
@@ -321,7 +322,7 @@ class Engine:
             if self.catalog.unavailable(action, self.host, versions):
                 return None
         digests = {n: p.digest for n, p in inputs.items()}
-        return facts(step, actions, digests, self.host, versions)
+        return facts(step, actions, digests, self.host, versions, self._codes)
 
     def version(self, name: str, action: Action) -> str | None:
         """The version of a distribution where an action would run; None if it isn't there."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..types.codec import digest, encode
 from ..types.plugin import Action, Host
@@ -26,6 +26,7 @@ def facts(
     inputs: Mapping[str, str],
     host: Host,
     versions: Callable[[str], str | None],
+    codes: Codes,
 ) -> dict[str, Any]:
     """All that the step's result depends on, as plain JSON data.
 
@@ -44,7 +45,7 @@ def facts(
         "options": encode(step.options),
         "run_options": encode(step.run_options),
         "inputs": dict(inputs),
-        "code": {a.name: code_of(a.fn) for a in actions},
+        "code": {a.name: codes.of(a.fn) for a in actions},
         "packages": packages,
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
@@ -58,32 +59,64 @@ def key(known: Mapping[str, Any]) -> str:
     return digest(known)
 
 
-@cache
-def code_of(fn: Callable[..., Any]) -> str:
-    """The code that a function rests on: its file and what that imports of the same package.
+class Memo(Protocol):
+    """Remembers a text about a file, as long as the file doesn't change."""
 
-    As a syntax tree without docstrings: comments, layout and help texts don't count.
-    """
-    name = inspect.unwrap(fn).__module__
-    seal = hashlib.sha256()
-    for module, path in sorted(_closure(name).items()):
-        seal.update(f"{module}:{_tree_digest(path)}\n".encode())
-    return seal.hexdigest()
+    def get(self, path: Path, kind: str = ...) -> str | None:
+        """What was noted."""
+
+    def put(self, path: Path, said: str, kind: str = ...) -> None:
+        """Note it."""
 
 
-@cache
-def _closure(name: str) -> dict[str, Path]:
-    root = name.partition(".")[0]
-    found: dict[str, Path] = {}
-    waiting = [name]
-    while waiting:
-        here = waiting.pop()
-        path = _file_of(here)
-        if here in found or path is None:
-            continue
-        found[here] = path
-        waiting += [m for m in _imports(here, path) if m.partition(".")[0] in (root, OURS)]
-    return found
+class Codes:
+    """The code that functions rest on. Files are parsed once and then remembered by ``memo``."""
+
+    def __init__(self, memo: Memo | None = None) -> None:
+        self._memo = memo
+        self._kind = "code " + ".".join(platform.python_version_tuple()[:2])
+        self._files: dict[tuple[str, Path], tuple[str, tuple[str, ...]]] = {}
+        self._of: dict[Callable[..., Any], str] = {}
+
+    def of(self, fn: Callable[..., Any]) -> str:
+        """A digest of a function's file and of what that imports of the same package.
+
+        As a syntax tree without docstrings: comments, layout and help texts don't count.
+        """
+        if fn not in self._of:
+            seal = hashlib.sha256()
+            for module, sealed in sorted(self._closure(inspect.unwrap(fn).__module__).items()):
+                seal.update(f"{module}:{sealed}\n".encode())
+            self._of[fn] = seal.hexdigest()
+        return self._of[fn]
+
+    def _closure(self, name: str) -> dict[str, str]:
+        root = name.partition(".")[0]
+        found: dict[str, str] = {}
+        waiting = [name]
+        while waiting:
+            here = waiting.pop()
+            path = _file_of(here)
+            if here in found or path is None:
+                continue
+            found[here], imports = self._file(here, path)
+            waiting += [m for m in imports if m.partition(".")[0] in (root, OURS)]
+        return found
+
+    def _file(self, module: str, path: Path) -> tuple[str, tuple[str, ...]]:
+        known = self._files.get((module, path))
+        if known is None:
+            kind = f"{self._kind} {module}"
+            said = self._memo.get(path, kind) if self._memo else None
+            if said is None:
+                tree = ast.parse(path.read_bytes())
+                imports = _imports(tree, module, path)
+                said = "\n".join((_sealed(tree), *imports))
+                if self._memo:
+                    self._memo.put(path, said, kind)
+            sealed, *names = said.split("\n")
+            known = self._files[module, path] = (sealed, tuple(names))
+        return known
 
 
 @cache
@@ -98,37 +131,28 @@ def _file_of(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-@cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes())
-
-
-@cache
-def _tree_digest(path: Path) -> str:
-    tree = _parsed(path)
+def _sealed(tree: ast.Module) -> str:
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = body[0] if body else None
+            first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:] or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-@cache
-def _imports(module: str, path: Path) -> tuple[str, ...]:
+def _imports(tree: ast.Module, module: str, path: Path) -> list[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    found: list[str] = []
-    for node in _running(_parsed(path)):
+    found: dict[str, None] = {}
+    for node in _running(tree):
         if isinstance(node, ast.Import):
-            found += [a.name for a in node.names]
+            found |= dict.fromkeys(a.name for a in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 up = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*up, base]) if base else ".".join(up)
-            found += [base, *(f"{base}.{a.name}" for a in node.names)]
-    return tuple(found)
+            found |= dict.fromkeys([base, *(f"{base}.{a.name}" for a in node.names)])
+    return list(found)
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:

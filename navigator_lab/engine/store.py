@@ -2,7 +2,7 @@
 
 Layout of a workspace::
 
-    store.sqlite            the index (WAL): records, products, failures, hashes of large files
+    store.sqlite            the index (WAL): records, products, failures, facts of files outside
     objects/ab/<digest>/    the files of a product, read-only, never changed once there
     steps/ab/<key>/         job.json and log.txt of a step that ran: what reproduces it
     scratch/                where actions write; moved into objects when done
@@ -45,9 +45,9 @@ create table if not exists products (
 create table if not exists failures (
     key text primary key, address text, facts text, failure text, seconds real, at real
 ) without rowid;
-create table if not exists hashes (
-    path text, size integer, mtime_ns integer, inode integer, digest text,
-    primary key (path, size, mtime_ns, inode)
+create table if not exists outside (
+    kind text, path text, size integer, mtime_ns integer, inode integer, said text,
+    primary key (kind, path, size, mtime_ns, inode)
 ) without rowid;
 """
 
@@ -270,25 +270,26 @@ class Store:
              time.time()),
         )  # fmt: skip
 
-    # hashes of files outside
+    # what is known of files outside, as long as they don't change
 
-    def get(self, path: Path) -> str | None:
-        """The remembered sha256 of a file that has not changed since."""
+    def get(self, path: Path, kind: str = "sha256") -> str | None:
+        """What was noted of a file (by default its sha256), if it has not changed since."""
         state = path.stat()
         row = self._do(
-            "select digest from hashes where path = ? and size = ? and mtime_ns = ? and inode = ?",
-            (str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino),
+            "select said from outside where kind = ? and path = ? and size = ? and mtime_ns = ?"
+            " and inode = ?",
+            (kind, str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino),
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def put(self, path: Path, sealed: str) -> None:
-        """Remember the sha256 of a file as it is now."""
+    def put(self, path: Path, said: str, kind: str = "sha256") -> None:
+        """Note something of a file as it is now."""
         state = path.stat()
         if time.time_ns() - state.st_mtime_ns < 2_000_000_000:
             return  # too young: a second write within the clock's grain would go unseen
         self._do(
-            "insert or replace into hashes values (?, ?, ?, ?, ?)",
-            (str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino, sealed),
+            "insert or replace into outside values (?, ?, ?, ?, ?, ?)",
+            (kind, str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino, said),
         )
 
     # one step at a time, over all processes
