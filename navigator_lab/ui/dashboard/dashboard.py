@@ -97,6 +97,11 @@ class Dashboard(Panel):
         """Run what is `wanted` as far as a stage: a `Job` at once."""
         lab = self._lab()
         until = until or self.until
+        if not hasattr(lab, "start"):
+            raise RequestError(
+                "this run was loaded from a file, which holds results and no models",
+                "open the model with nav.explore(...): what is in its workspace is not done again",
+            )
         if not self.wanted:
             raise RequestError("no target is selected", "select some in the matrix")
         asked: dict[str, Any] = {"targets": list(self.wanted), "until": until, **self.settings}
@@ -256,7 +261,7 @@ class Dashboard(Panel):
             return self._snapshot(True)
         if "cell" in marks and self._elsewhere(lab):
             marks |= {"matrix", "run", "results", "choice"}
-        if not self.running and not self._finished and lab.job is not None:
+        if not self.running and not self._finished and getattr(lab, "job", None) is not None:
             self._finished = True
             self._steps = {}
             marks |= {"matrix", "run", "results", "choice"}

@@ -69,7 +69,7 @@ export function render({ model, el }) {
       return h("div", { class: "code" }, h("button", { class: "lnk sm", "data-k": `code-${key}`, "aria-expanded": String(open), onclick: () => {
         app.local.code = open ? null : key;
         if (!open) app.copy(text, key);
-        Object.keys(SECTIONS).forEach(later);
+        later(...Object.keys(SECTIONS));
       } }, "Copy as Python"), open && h("pre", { class: "log wrap", tabindex: 0 }, text));
     },
     async copy(text) {
@@ -203,11 +203,22 @@ function alive(model, tell) {
 
 // While this is alive, the static copy that the same cell prints is not shown beside it.
 function hidden(el) {
-  const area = el.closest(".jp-OutputArea, .output_area, .cell-output-ipywidget-background");
-  if (!area) return [];
+  let watch = null;
+  let over = false;
+  const find = () => { // a host may draw first and put it into the page afterwards
+    if (over) return;
+    if (!el.isConnected) { requestAnimationFrame(find); return; }
+    const area = el.closest(".jp-OutputArea, .output_area, .cell-output-ipywidget-background");
+    if (area) watch = hiding(area);
+  };
+  find();
+  return [() => { over = true; watch?.disconnect(); }];
+}
+
+function hiding(area) {
   const hide = () => area.querySelectorAll(".nav-static").forEach((n) => { (n.closest(".jp-OutputArea-child") ?? n).style.display = "none"; });
   hide();
   const watch = new MutationObserver(hide);
   watch.observe(area, { childList: true, subtree: true });
-  return [() => watch.disconnect()];
+  return watch;
 }

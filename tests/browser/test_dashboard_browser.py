@@ -1,0 +1,241 @@
+"""The dashboard as a user meets it: JupyterLab, a browser, real runs of the toy plug-in."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from browser_cells import DONE, OPEN, SHOW
+
+pytestmark = pytest.mark.filterwarnings(
+    # pytest-base-url declares its fixture as a method; it says nothing about us.
+    "ignore:Session-scoped fixtures defined as instance methods:pytest.PytestRemovedIn10Warning"
+)
+FP16 = "toy:fp16@toy-cpu"
+FP32 = "toy:fp32@toy-cpu"
+BASE = "python:fp32@python-cpu"
+SETTLED = "nl.querySelectorAll('tr[data-row]').length === 3 && nl.querySelector('.say') && !nl.querySelector('[data-k=cancel]')"
+
+
+def cell(page, target):
+    return page.locator(f'[data-target="{target}"].c')
+
+
+def steps_line(page):
+    return page.locator(".nl .pv").inner_text()
+
+
+def test_the_whole_way(notebook, page):
+    """Toggle, run a stage, watch it, select a point, drag the tolerance, choose, export, copy."""
+    nb = notebook(
+        SHOW, "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.05)"
+    )
+    nb.run(0)
+    nb.until("nl.querySelector('.pv')?.textContent.startsWith('3 targets · 12 steps to run')")
+    # toggle: the line is counted in the browser, the trait follows
+    cell(page, FP16).click()
+    nb.until("nl.querySelector('.pv').textContent.startsWith('2 targets')")
+    nb.until(
+        f"nl.querySelector('[data-target=\"{FP16}\"].c').getAttribute('aria-pressed') === 'false'"
+    )
+    cell(page, FP16).click()
+    nb.until("nl.querySelector('.pv').textContent.startsWith('3 targets')")
+    # one stage, then the rest
+    page.locator("[data-k=stage-correctness]").click()
+    nb.until("nl.querySelector('[data-stage=correctness] .n').textContent === '7 ran'")
+    assert nb.ask(f"'profile' in lab['{FP16}'].outcomes") == "False"
+    nb.until("nl.querySelector('.pv').textContent.startsWith('3 targets · 3 steps to run')")
+    page.locator("[data-k=run]").click()
+    nb.until("nl.querySelector('header .s-running')")  # it is watched
+    nb.until(SETTLED)
+    nb.until("nl.querySelector('header .s-done')")
+    # a point selects everywhere
+    page.locator("[data-k=tab-pareto]").click()
+    nb.until("nl.querySelectorAll('.pt').length === 6")
+    page.locator(f'.pt[data-target="{FP16}"][data-batch="2"]').click(force=True)
+    nb.until(f"nl.querySelector('.insp .mono').textContent === '{FP16}'")
+    page.locator("[data-k=tab-table]").click()
+    nb.until(
+        f"nl.querySelector('tr[data-row=\"{FP16}\"]').getAttribute('aria-selected') === 'true'"
+    )
+    assert nb.ask("dash.selection") == f"['{FP16}']"
+    # a limit that is typed takes points off the front
+    page.locator("[data-k=tab-pareto]").click()
+    page.locator(".view [data-k=add-limit]").select_option("p50_ms")
+    page.locator(".view [data-k=lim-p50_ms]").fill("0.0000001 ms")
+    page.locator(".view [data-k=lim-p50_ms]").press("Enter")
+    nb.until("!nl.querySelector('.front') && nl.querySelector('.sec-choose .note.warn')")
+    assert nb.ask("dash.limits") == "{'p50_ms': 1e-07}"
+    page.locator(".view [data-k=unlim-p50_ms]").click()
+    nb.until("nl.querySelector('.front') && nl.querySelector('.say')")
+    # the tolerance is judged without the kernel: it is busy with a cell meanwhile
+    page.locator("[data-k=tab-tolerance]").click()
+    nb.until("nl.querySelector('.tell strong').textContent === '3 of 3 within tolerance'")
+    nb.run(1, wait=False)
+    page.wait_for_function(
+        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
+    )
+    page.locator("[data-k=tol-absolute]").scroll_into_view_if_needed()
+    box = page.locator("[data-k=tol-absolute]").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] - 6, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, y, steps=5)
+    page.mouse.move(box["x"] + 22, y, steps=8)
+    nb.until("nl.querySelector('.tell strong').textContent === '2 of 3 within tolerance'")
+    page.mouse.up()
+    assert page.locator(".hm .bad").count() == 1
+    (nb.root / nb.name).with_name("go").touch()
+    nb.idle()
+    nb.until(f"nl.querySelector('[data-target=\"{FP16}\"].c').classList.contains('s-tol')")
+    assert nb.ask("lab.results['toy:fp16@toy-cpu'].passed") == "False"
+    page.locator(".hm .bad").click()
+    nb.until("nl.querySelector('.closer')")
+    page.locator("[data-k=tol-default]").click()
+    nb.until(f"!nl.querySelector('[data-target=\"{FP16}\"].c').classList.contains('s-tol')")
+    # choose, export, copy
+    nb.ask(f"setattr(dash, 'selection', ['{BASE}'])")
+    nb.until(f"nl.querySelector('.insp .mono').textContent === '{BASE}'")
+    page.locator("[data-k=choose-row]").click()
+    nb.until("nl.querySelector('[data-k=unchoose]')")
+    assert nb.ask("dash.chosen") == f"'{BASE}'"
+    assert page.locator(".sec-choose .code button").count() == 1
+    page.locator("[data-k=unchoose]").click()
+    nb.until("!nl.querySelector('[data-k=unchoose]')")
+    page.locator("[data-k=export]").click()
+    nb.until("nl.querySelector('.sec-choose .note.info .wrap')?.textContent.startsWith('Exported')")
+    assert (
+        (nb.root / nb.name).with_name("model_repository").joinpath("affine/config.pbtxt").is_file()
+    )
+    assert 'name: "affine"' in page.locator(".pb").inner_text()
+    page.locator("[data-k=code-choose]").click()
+    nb.until("nl.querySelector('.sec-choose .code pre')")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "best = lab.choose('throughput')\nbest.package('model_repository')"
+
+
+def test_reload_kernel_gone_and_snapshot(notebook, page):
+    """A reload shows everything again; a lost kernel is said; afterwards the file's copy shows."""
+    nb = notebook(SHOW, DONE)
+    nb.run(0).run(1)
+    nb.until(SETTLED)
+    assert page.locator(".nav-static:visible").count() == 0
+    nb.command("docmanager:save")
+    page.reload()
+    nb.idle()
+    nb.until(SETTLED)
+    assert page.locator(".nav-static:visible").count() == 0
+    cell(page, FP16).click()  # and it is alive
+    nb.until("nl.querySelector('.pv').textContent.startsWith('2 targets')")
+    nb.restart()
+    nb.until("nl.querySelector('.banner')?.textContent.startsWith('The kernel is gone')")
+    page.locator("[data-k=sort-target]").click()  # reading still works
+    nb.until("nl.querySelector('th[aria-sort=ascending] [data-k=sort-target]')")
+    assert page.locator("[data-k=run]").get_attribute("aria-disabled") == "true"
+    nb.command("docmanager:save")
+    page.reload()
+    page.locator(".nav-static").wait_for()
+    text = page.locator(".nav-static").inner_text()
+    assert FP16 in text
+    assert "out of tolerance" not in text
+
+
+def test_cancel(notebook, page):
+    nb = notebook(SHOW)
+    nb.run(0)
+    nb.until("nl.querySelector('.pv')?.textContent.startsWith('3 targets · 12')")
+    page.locator("[data-k=set-seconds]").fill("300")
+    page.locator("[data-k=set-max_batch]").click()  # leaves the field
+    nb.until("nl.querySelector('[data-k=set-seconds]').value === '300'")
+    assert nb.ask("dash.settings['seconds']") in ("300", "300.0")
+    nb.ask("dash.settings.__setitem__('max_batch', 2)")
+    page.locator("[data-k=stage-profile]").click()
+    nb.until(
+        "[...nl.querySelectorAll('.now strong')].some(x => x.textContent.startsWith('profile '))"
+    )
+    page.locator("[data-k=cancel]").click()
+    nb.until("!nl.querySelector('[data-k=cancel]') && nl.querySelector('header .s-cancelled')")
+    assert nb.ask("lab.job.done") == "True"
+    nb.until("nl.querySelector('.now').textContent.includes('finished steps are kept')")
+
+
+def test_pick_keyboard_and_dark(notebook, page):
+    """Open a model from the panel; reach a reason by keys alone; both themes."""
+    nb = notebook(OPEN + "affine = Affine()\ndash = Dashboard()\ndash")
+    nb.run(0)
+    nb.until("nl.querySelector('[data-k=model]')?.options.length >= 3")
+    assert "No model yet" not in page.locator(".sec-targets .bd").text_content()
+    page.locator("[data-k=model]").select_option("var:affine")
+    page.locator("[data-k=samples]").select_option("var:X")
+    nb.until("nl.querySelector('[data-k=samples]').value === 'var:X'")
+    page.locator("[data-k=open]").click()
+    nb.until(
+        "nl.querySelector('.sig') && nl.querySelector('.pv')?.textContent.includes('steps to run')"
+    )
+    assert nb.ask("lab is dash.session") == "True"
+    # keys: from a cell to its neighbours, Space toggles, the rail tells the reason
+    page.locator("[data-k=barred]").click()
+    nb.until("nl.querySelectorAll('.mx tbody tr').length > 4")
+    cell(page, FP32).focus()
+    page.keyboard.press("ArrowRight")
+    focus = "document.activeElement.dataset.target"
+    assert page.evaluate(focus) == FP16
+    pressed = cell(page, FP16).get_attribute("aria-pressed")
+    page.keyboard.press("Space")
+    nb.until(
+        f"nl.querySelector('[data-target=\"{FP16}\"].c').getAttribute('aria-pressed') !== '{pressed}'"
+    )
+    assert page.evaluate(focus) == FP16  # focus survived the redraw
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focus) not in (FP16, FP32)
+    assert re.search("no edge leads|no CUDA device", page.locator(".det").inner_text())
+    page.keyboard.press("Space")  # what is not available can't be selected
+    assert page.evaluate("document.activeElement.getAttribute('aria-disabled')") == "true"
+    # themes
+    ground = "getComputedStyle(document.querySelector('.nl')).backgroundColor"
+    light = page.evaluate(ground)
+    nb.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+    nb.until("nl.dataset.dark === 'true'")
+    page.wait_for_function(f"{ground} !== '{light}'")
+    kept = nb.root.parent / "settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
+    page.wait_for_function(
+        "async () => (await (await fetch('/lab/api/settings/@jupyterlab/apputils-extension:themes'))"
+        ".json()).settings.theme === 'JupyterLab Dark'"
+    )
+    kept.unlink()  # the next test's page is light again
+
+
+HOSTILE = (
+    OPEN
+    + """
+NAME = '<img src=x onerror="window.hacked=1">'
+class Odd(Affine):
+    def __call__(self, x):
+        return {NAME: x @ self.weight, "</td><script>window.hacked=1</script>": x[:, :1]}
+globals()["<b>odd</b>"] = odd = Odd()
+lab = nav.explore(odd, X, name="odd")
+dash = Dashboard(lab)
+dash.settings = {"max_batch": 2, "seconds": 0.05}
+dash.wanted = ["python:fp32@python-cpu", "toy:fp16@toy-cpu"]
+dash.tab = "tolerance"
+dash
+"""
+)
+
+
+def test_names_are_never_markup(notebook, page):
+    nb = notebook(HOSTILE, DONE)
+    nb.run(0).run(1)
+    nb.until(
+        "nl.querySelectorAll('.hm tbody td button').length >= 2 && nl.querySelector('.hm').textContent.includes('<img src=x')"
+    )
+    page.locator(".hm tbody td button").first.click()
+    nb.until("nl.querySelector('.closer')?.textContent.includes('<img src=x')")
+    page.locator("[data-k=fold-pick]").click()
+    nb.until("nl.querySelector('.sig')?.textContent.includes('<img src=x')")
+    page.locator("[data-k=tab-table]").click()
+    page.locator('tr[data-row="toy:fp16@toy-cpu"]').click()
+    nb.until("nl.querySelector('.insp .mono').textContent === 'toy:fp16@toy-cpu'")
+    assert nb.ask("dash.static_html().count('<img')") == "0"
+    assert page.locator(".nl img, .nl script, .nav-static img, .nav-static script").count() == 0
+    assert page.evaluate("window.hacked === undefined")

@@ -1,0 +1,259 @@
+"""The dashboard without a browser: its traits are its gestures, and what it shows is plain data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import navigator_lab as nav
+from navigator_lab.errors import RequestError
+from navigator_lab.testing import Affine
+from navigator_lab.types.measure import Tolerance
+from navigator_lab.ui.dashboard import Dashboard
+
+PLUGINS = ["navigator_lab.testing"]
+X = np.random.default_rng(1).normal(size=(12, 4)).astype(np.float32)
+FP16, FP32, BASE = "toy:fp16@toy-cpu", "toy:fp32@toy-cpu", "python:fp32@python-cpu"
+QUICK = {"max_batch": 2, "seconds": 0.05}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    root = tmp_path_factory.mktemp("w")
+    with nav.explore(Affine(), X, name="affine", workspace=root, plugins=PLUGINS) as made:
+        yield made
+
+
+@pytest.fixture
+def panel(lab):
+    lab.tolerance = None
+    made = Dashboard(lab, namespace={})
+    made.settings = dict(QUICK)
+    made.wanted = [FP32, FP16, BASE]
+    assert made.settle()
+    yield made
+    made.close()
+
+
+def test_before_a_run_the_steps_are_counted_as_the_session_counts_them(panel, lab):
+    said = lab.preview(targets=panel.wanted, until="profile", **QUICK)
+    cells, steps = panel.matrix["cells"], panel.matrix["steps"]
+    labels = {
+        label
+        for target in panel.wanted
+        for stage in ("export", "convert", "correctness", "profile")
+        for label in cells[target]["stages"][stage]
+    }
+    # The probe of the samples is the session's own: it is no target's and always fresh.
+    known = {f.step: f.state for f in said.forecasts if not f.step.startswith("probe ")}
+    assert {label: steps[label]["state"] for label in labels} == known
+
+
+def test_every_target_is_a_cell_with_its_reason(panel, lab):
+    cells = panel.matrix["cells"]
+    assert set(cells) == {str(t) for t in lab.targets}
+    assert all(c["available"] or c["reason"] for c in cells.values())
+    assert panel.matrix["presets"]["all"]["targets"] == [
+        t for t in panel.matrix["order"] if cells[t]["available"]
+    ]
+
+
+def test_a_run_a_limit_a_tolerance_and_a_choice(panel, lab):
+    """One after the other, as traits; each drawing follows."""
+    job = panel.run("correctness")
+    with pytest.raises(RequestError, match="under way"):
+        panel.run()
+    job.wait(120)
+    assert panel.settle()
+    panel.run().wait(120)
+    while panel.run_state["state"] == "running":
+        assert panel.settle()
+        panel._pump.mark("run")
+    assert panel.run_state["state"] == "done"
+    assert {panel.run_state["states"][t]["state"] for t in panel.wanted} == {"done"}
+    assert [r["target"] for r in panel.results["rows"]] == [FP32, FP16, BASE]
+    assert panel.choice["choice"]["target"] in (FP32, FP16)
+    assert panel.target == panel.choice["choice"]["target"]
+
+    panel.limits = {"p50_ms": 1e-9}
+    assert panel.settle()
+    assert panel.choice["choice"] is None
+    assert "p50_ms" in panel.choice["error"]
+    panel.limits = {}
+
+    panel.tolerance = {"relative": 1e-9, "absolute": 1e-9}
+    assert panel.settle()
+    assert lab.tolerance == Tolerance(1e-9, 1e-9)
+    assert panel.run_state["states"][FP16]["state"] == "tol"
+    assert panel.tolerances[FP16][""] == [1e-9, 1e-9, 0, 0, 0]
+    lab.tolerance = None  # by a cell
+    panel._after_cell()
+    assert panel.settle()
+    assert panel.tolerance is None
+    assert panel.run_state["states"][FP16]["state"] == "done"
+
+    panel.choose(BASE)
+    assert panel.target == BASE
+    with pytest.raises(RequestError, match="unknown target"):
+        panel.choose("onnx")
+    panel.choose("")
+
+
+def test_what_is_copied_runs(panel, lab, tmp_path):
+    lab.run(targets=panel.wanted, **QUICK)
+    panel.selection = [FP16, FP32]
+    panel.tolerance = {"relative": 1e-3, "absolute": 1e-5}
+    panel.limits = {"p50_ms": 1e6}
+    panel.repository = str(tmp_path / "repository")
+    assert panel.settle()
+    names = {"lab": lab}
+    for key in ("run", "table", "pareto", "tolerance", "selection", "compare", "choose"):
+        exec(panel.code[key], names)  # our own text
+    assert lab.tolerance == Tolerance(1e-3, 1e-5)
+    assert (tmp_path / "repository" / "affine" / "config.pbtxt").is_file()
+
+
+def test_export_tells_what_to_type_and_what_went_wrong(panel, lab, tmp_path):
+    lab.run(targets=panel.wanted, **QUICK)
+    folder = tmp_path / "a folder" / "repository"
+    panel.export(FP16, folder)
+    _worked(panel)
+    assert panel.exported["state"] == "done"
+    assert panel.exported["config"] == (folder / "affine" / "config.pbtxt").read_text()
+    assert f"--model-repository='{folder}'" in panel.exported["serve"]
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    panel.export(FP16, blocked)
+    _worked(panel)
+    assert panel.exported["state"] == "failed"
+    assert str(blocked) in panel.exported["words"]
+
+
+def _worked(panel):
+    import time
+
+    for _ in range(600):
+        if panel.exported["state"] != "working":
+            return
+        time.sleep(0.1)
+    raise AssertionError(panel.exported)
+
+
+def test_a_click_that_goes_wrong_is_said_and_answered(panel):
+    panel.wanted = []
+    panel._message(panel, {"do": "run", "number": 3}, [])
+    assert panel.answered == 3
+    assert panel.run_state["error"] == "no target is selected"
+    assert panel.run_state["remedy"]
+    panel._message(panel, {"do": "no such thing", "number": 4}, [])
+    panel._message(panel, "text", [])
+
+
+def test_models_are_found_opened_and_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"affine": Affine(), "x": X, "several": {"a": X, "b": X}, "text": "no", "n": 3, "_h": X,
+             "nav": nav}  # fmt: skip
+    panel = Dashboard(namespace=names, workspace=tmp_path / "w", plugins=PLUGINS)
+    try:
+        assert panel.settle()
+        assert [m["id"] for m in panel.pick["models"]] == ["var:affine", "digits", "path"]
+        assert [s["id"] for s in panel.pick["samples"]] == ["var:x", "var:several", "path"]
+        assert "no model was opened" in panel.static_html()
+        panel.picked = {"model": "path", "samples": "var:x", "model_path": "missing.onnx"}
+        panel._message(panel, {"do": "open", "number": 1}, [])
+        _opened(panel)
+        assert "missing.onnx" in panel.pick["error"]
+        assert panel.pick["remedy"]
+        panel.picked = {"model": "var:affine", "samples": "var:x"}
+        panel._message(panel, {"do": "open", "number": 2}, [])
+        _opened(panel)
+        assert names["lab"] is panel.session
+        assert panel.pick["session"]["signature"]["inputs"][0]["shape"] == ["batch", 4]
+        assert panel.wanted
+        assert panel.code["open"].endswith("lab = nav.explore(affine, x, name='affine')")
+    finally:
+        if panel.session is not None:
+            panel.session.close()
+        panel.close()
+
+
+def _opened(panel):
+    import time
+
+    for _ in range(600):
+        panel.settle()
+        if panel._opening["state"] != "opening" and panel.pick["state"] != "opening":
+            panel.settle()
+            return
+        time.sleep(0.1)
+    raise AssertionError(panel.pick)
+
+
+def test_a_loaded_run_is_shown_without_what_needs_its_store(panel, lab, tmp_path):
+    lab.run(targets=panel.wanted, **QUICK)
+    with_file = nav.load(lab.save(tmp_path / "run.nav"))
+    shown = Dashboard(with_file, namespace={})
+    try:
+        assert shown.settle()
+        assert [r["target"] for r in shown.results["rows"]] == [r.target for r in lab.results]
+        assert shown.accuracy
+        assert shown.choice["choice"]["target"]
+        with pytest.raises(RequestError, match="loaded"):
+            shown.run()
+    finally:
+        shown.close()
+
+
+def test_the_snapshot_is_plain_and_escaped(panel, lab):
+    lab.run(targets=panel.wanted, **QUICK)
+    panel._after_cell()
+    panel._pump.mark("results")
+    assert panel.settle()
+    text = panel.static_html()
+    assert FP16 in text
+    assert "<script" not in text
+    assert "<style" not in text
+
+
+def test_the_browser_judges_as_python_does(panel, lab, tmp_path):
+    """Every output under many tolerances, judged by judge.js and by the session."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.fail("node is missing: apt-get install nodejs")
+    lab.run(targets=panel.wanted, **QUICK)
+    cases = []
+    for exponent in range(-12, 2):
+        for pair in ((10.0**exponent, 0.0), (0.0, 10.0**exponent), (10.0**exponent, 1e-5)):
+            panel.tolerance = {"relative": pair[0], "absolute": pair[1]}
+            _judged(panel, lab, cases)
+    panel.tolerance = None
+    _judged(panel, lab, cases)
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps(cases))
+    tests = Path(__file__).parents[1] / "js"
+    done = subprocess.run(
+        [node, "--test", *map(str, sorted(tests.glob("*.test.mjs")))],
+        capture_output=True, text=True, timeout=120,
+        env={**os.environ, "NAVIGATOR_LAB_CASES": str(file)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# skipped 0" in done.stdout
+
+
+def _judged(panel, lab, cases):
+    from navigator_lab.ui.panels import results
+
+    accuracy, tolerances = results.accuracy(lab), results.tolerances(lab)
+    for target, outputs in accuracy.items():
+        verdict = lab[target].verdict
+        cases.append({
+            "outputs": outputs, "tolerance": None, "tolerances": tolerances[target],
+            "passed": verdict.passed,
+            "ratios": {k: v if np.isfinite(v) else None for k, v in verdict.ratios.items()},
+        })  # fmt: skip
