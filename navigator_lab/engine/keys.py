@@ -9,7 +9,6 @@ import inspect
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,6 +76,7 @@ class Codes:
         self._kind = "code " + ".".join(platform.python_version_tuple()[:2])
         self._files: dict[tuple[str, Path], tuple[str, tuple[str, ...]]] = {}
         self._of: dict[Callable[..., Any], str] = {}
+        self._paths: dict[str, Path | None] = {}
 
     def of(self, fn: Callable[..., Any]) -> str:
         """A digest of a function's file and of what that imports of the same package.
@@ -96,8 +96,12 @@ class Codes:
         waiting = [name]
         while waiting:
             here = waiting.pop()
-            path = _file_of(here)
-            if here in found or path is None:
+            if here in found:
+                continue
+            if here not in self._paths:
+                self._paths[here] = _file_of(here)
+            path = self._paths[here]
+            if path is None:
                 continue
             found[here], imports = self._file(here, path)
             waiting += [m for m in imports if m.partition(".")[0] in (root, OURS)]
@@ -119,7 +123,6 @@ class Codes:
         return known
 
 
-@cache
 def _file_of(module: str) -> Path | None:
     loaded = sys.modules.get(module)
     if loaded is not None and getattr(loaded, "__file__", None):

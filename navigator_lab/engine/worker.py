@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import faulthandler
 import importlib
 import json
 import os
@@ -95,6 +96,7 @@ def _answer(job: dict[str, Any], say: Say, turn: Callable[[], None]) -> dict[str
 def serve(wire: int) -> None:
     """Do jobs until stdin closes."""
     _die_with_parent()
+    faulthandler.enable()  # where a crash happened, in the step's log: stderr is redirected there
     # Processes that foreign code forks or starts must not keep the wire open: its end says ours.
     os.set_inheritable(wire, False)
     os.register_at_fork(after_in_child=lambda: os.close(wire))
