@@ -135,6 +135,24 @@ def test_constants_beyond_fp16_are_the_nearest_that_it_holds():
     onnx.checker.check_model(made, full_check=True)
 
 
+def test_a_mask_of_the_most_negative_number_stays_finite_in_bf16():
+    """Rounded to nearest it is -inf, and 0 * -inf is NaN in every row that is not masked."""
+    big = np.float32(np.finfo(np.float32).min)
+    graph = model(
+        [
+            helper.make_node("Mul", ["x", "most"], ["m"]),
+            helper.make_node("Add", ["m", "low"], ["y"]),
+        ],
+        [("x", TensorProto.FLOAT, ["batch", 2])],
+        [("y", TensorProto.FLOAT, ["batch", 2])],
+        [tensor("most", big), tensor("low", [-np.inf, 1.0])],
+    )
+    convert(graph, TensorProto.BFLOAT16)
+    kept = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in graph.graph.initializer}
+    assert any(np.isfinite(v).all() and (v < -3.3e38).all() for v in kept.values()), kept
+    assert any(np.isneginf(v).any() for v in kept.values()), kept  # one that was meant stays
+
+
 def test_recurrent_graphs_in_fp16_load(tmp_path):
     """ONNX Runtime 1.31 segfaults while it optimises these; our runner must not."""
     rng = np.random.default_rng(0)

@@ -23,7 +23,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "option, or upgrade onnxruntime",
     ),
     (
-        r"Could not find an implementation for|NOT_IMPLEMENTED",
+        r"Could not find an implementation for|NOT_IMPLEMENTED|Provider type for .* is not set",
         "this runtime has no kernel for that operator in that precision on that device: use "
         "another precision, device or runner (bf16 needs a GPU or OpenVINO)",
     ),

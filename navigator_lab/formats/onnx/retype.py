@@ -223,14 +223,17 @@ def _half(name: str, scope: _Scope, work: _Work) -> str:
 
 
 def _narrow(tensor: Any, name: str, kind: int) -> Any:
-    """A constant in 16 bits; what fp16 can't hold becomes the nearest that it can."""
+    """A constant in 16 bits; what they can't hold becomes the nearest that they can."""
     import ml_dtypes
     import numpy as np
     import onnx
 
     wide = onnx.numpy_helper.to_array(tensor)
     if kind == onnx.TensorProto.BFLOAT16:
-        return onnx.numpy_helper.from_array(wide.astype(ml_dtypes.bfloat16), name)
+        # The most negative fp32, which masks are made of, would be rounded to -inf: 0 * -inf is NaN.
+        most = float(ml_dtypes.finfo(ml_dtypes.bfloat16).max)
+        kept = np.where(np.isfinite(wide), np.clip(wide, -most, most), wide)
+        return onnx.numpy_helper.from_array(kept.astype(ml_dtypes.bfloat16), name)
     limits = np.finfo(np.float16)
     narrow = np.where(np.isfinite(wide), np.clip(wide, limits.min, limits.max), wide)
     # An epsilon that becomes 0 turns into a division by zero.
