@@ -18,20 +18,24 @@ _STATUS = Path("/proc/self/status")
 class Peak:
     """The peaks since it was made. `look` polls what has no high-water mark of its own.
 
-    The host's is the resident set's high-water mark. A device's is what its driver says is used,
-    which counts every allocator and the runtime's own context: while we hold the device alone,
-    the difference is ours. Pools don't shrink, so polling between rounds of calls sees the peak.
+    The host's is the resident set's high-water mark. A device's is what its driver says this
+    process holds there, which counts every allocator and the runtime's own context. Where the
+    driver knows our process by another number (in a container), it is what the whole device holds
+    more than before, other candidates that are open at once counted in. Pools don't shrink, so
+    polling between rounds of calls sees the peak.
     """
 
     def __init__(self, device: Device) -> None:
         self._device = device
         _reset_high_water()
         self._host_before = _resident()
-        self._device_before = _device_used(device)
-        self._device_most = self._device_before
+        self._own_before, self._device_before = _device_used(device)
+        self._own_most, self._device_most = self._own_before, self._device_before
 
     def look(self) -> None:
-        self._device_most = max(self._device_most, _device_used(self._device))
+        own, device = _device_used(self._device)
+        self._own_most = max(self._own_most, own)
+        self._device_most = max(self._device_most, device)
 
     @property
     def host_bytes(self) -> int:
@@ -40,7 +44,10 @@ class Peak:
     @property
     def device_bytes(self) -> int:
         self.look()
-        return max(self._device_most - self._device_before, _torch_peak(self._device))
+        driver = self._own_most - self._own_before
+        if not self._own_most:
+            driver = self._device_most - self._device_before
+        return max(driver, _torch_peak(self._device))
 
 
 def available() -> int:
@@ -78,20 +85,30 @@ def _high_water() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def _device_used(device: Device) -> int:
+def _device_used(device: Device) -> tuple[int, int]:
+    """By this process (0 if the driver doesn't say), and by all."""
     if device.kind != "cuda":
-        return 0
+        return 0, 0
     import pynvml
 
     try:
         pynvml.nvmlInit()
         try:
             handle = _handle(pynvml, device.index or 0)
-            return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            return _own(pynvml, handle), used
         finally:
             pynvml.nvmlShutdown()
     except (pynvml.NVMLError, ValueError):  # no driver, or a slice of a GPU that hides it
+        return 0, 0
+
+
+def _own(nvml: ModuleType, handle: object) -> int:
+    try:
+        known = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except nvml.NVMLError:  # some virtual GPUs list no processes
         return 0
+    return sum(int(one.usedGpuMemory or 0) for one in known if one.pid == os.getpid())
 
 
 def _handle(nvml: ModuleType, index: int) -> object:
