@@ -129,6 +129,17 @@ def tensor_of(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(array, order="C"))
 
 
+def _shared(array: np.ndarray) -> torch.Tensor:
+    """A tensor over the array's memory, where torch can have one."""
+    import numpy as np
+    import torch
+
+    array = np.asarray(array)
+    if array.dtype.name == "bfloat16" or not (array.flags.writeable and array.flags.c_contiguous):
+        return tensor_of(array)
+    return torch.from_numpy(array)
+
+
 def array_of(tensor: torch.Tensor) -> np.ndarray:
     """A numpy array of its own memory: the model may write into its output again."""
     import numpy as np
@@ -145,11 +156,16 @@ def array_of(tensor: torch.Tensor) -> np.ndarray:
 
 
 def tensors_of(feeds: Arrays, signature: Signature, device: Any = "cpu") -> list[torch.Tensor]:
-    """Feeds in the signature's order, on the device."""
+    """Feeds in the signature's order, on the device, in memory of their own."""
+    import torch
+
     missing = [spec.name for spec in signature.inputs if spec.name not in feeds]
     if missing:
         raise ValueError(f"the feeds lack the inputs {missing}; they have {sorted(feeds)}")
-    return [tensor_of(feeds[spec.name]).to(device) for spec in signature.inputs]
+    if torch.device(device).type == "cpu":
+        return [tensor_of(feeds[spec.name]) for spec in signature.inputs]
+    # The transfer is a copy: another one on the host before it would only cost time.
+    return [_shared(feeds[spec.name]).to(device) for spec in signature.inputs]
 
 
 def trials(samples: list[Arrays], signature: Signature) -> list[tuple[str, Arrays]]:

@@ -83,8 +83,8 @@ _REMEDIES = (
     ),
     (
         ("Expected all tensors to be on the same device", "on the same device"),
-        "a tensor is made on, or a trace holds, one fixed device: make it with device=x.device; for a "
-        "trace set the edge's option device to where it will run",
+        "a tensor is made on, or a trace holds, one fixed device: make it with device=x.device; a trace "
+        "made for the GPU: lab.run(options={'torchscript': {'device': 'cuda'}})",
     ),
     (
         ("StreamCapture", "is capturing", "stream capture", "during capture"),

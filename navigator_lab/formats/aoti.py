@@ -93,6 +93,8 @@ def _compile(at: At, model: Product, samples: Product, device: str) -> Exported:
 
     program = torch.export.load(model.path / EXPORT.filename)
     if device != "cpu":
+        # With its index: the program asserts where its tensors are, and "cuda" is not "cuda:0" there.
+        device = f"{device}:{torch.cuda.current_device()}"
         program = move_to_device_pass(program, device)
     path = at.out / FORMAT.filename
     before = torch.get_float32_matmul_precision()
