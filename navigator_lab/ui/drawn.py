@@ -43,7 +43,11 @@ class Drawn:
             made["text/plain"] += f"\n(no drawing: {error.name} is missing; pip install plotly)"
             return made
         # Not plotly's own renderer: its button that uploads the chart must be off here.
-        made["application/vnd.plotly.v1+json"] = {**figure, "config": CONFIG}
+        made["application/vnd.plotly.v1+json"] = {
+            **figure,
+            # Lab sizes a figure by itself; told to be responsive, it would forget its height.
+            "config": {**CONFIG, "responsive": False},
+        }
         if self._html:
             made["text/html"] = self._html
         return made

@@ -249,7 +249,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     marks = _marks(total)
     heading = [
         {"x": -gutter, "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "left",
-         "text": "from the store", "showarrow": False, "font": {"size": 11, "color": look.muted}}
+         "text": "cached", "showarrow": False, "font": {"size": 11, "color": look.muted}}
     ] if used else []  # fmt: skip
     figure.update_layout(
         **layout(look, f"{info.title}: {info.ran} steps ran in {_seconds(info.total)}, "

@@ -215,6 +215,8 @@ def test_the_views_are_drawn_and_hold_their_data(ran):
         assert "affine" in shown["text/plain"]
         assert ran[name].info.title == "affine"
     assert "<svg" in ran["pareto"]._repr_mimebundle_()["text/html"]
+    dark = ran("%navigator pareto --dark")
+    assert dark.figure.layout.paper_bgcolor != ran["pareto"].figure.layout.paper_bgcolor
     surface = ran("%navigator surface toy:fp16@toy-cpu")
     assert surface.info.output == "output"
     table = ran("%navigator compare toy:fp32@toy-cpu toy:fp16@toy-cpu")
@@ -261,7 +263,8 @@ def test_a_tolerance_judges_again_and_runs_nothing(ran):
 
 def test_package_takes_what_was_chosen(ran, tmp_path):
     ran("%navigator choose latency")
-    folder = ran(f"%navigator package {tmp_path / 'repository'} --name served")
+    ran(f"%navigator package {tmp_path / 'repository'} --name served -o folder")
+    folder = ran["folder"]
     assert (folder / "config.pbtxt").is_file()
     assert folder == tmp_path / "repository" / "served"
     assert "tritonserver" in ran.out

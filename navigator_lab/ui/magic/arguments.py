@@ -16,6 +16,9 @@ LATENCIES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 AXES = (*LATENCIES, "memory_bytes", "size_bytes", "load_ms", "error")
 
 
+DRAWN = ("heatmap", "pareto", "latency", "parallel", "timeline", "surface")
+
+
 class Asked(Exception):
     """Help was asked for; carries its text."""
 
@@ -57,6 +60,8 @@ def parser() -> Parser:
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        if name in DRAWN:
+            one.add_argument("--dark", action="store_true", help="for a dark notebook")
         one.add_argument("-o", "--out", metavar="NAME", help="bind the result to this variable")
         return one
 

@@ -7,43 +7,35 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, RequestError, unknown
+from ...errors import RequestError, unknown
 from ...session import Job, Session, explore, load
-from ...types.measure import Tolerance
 from ...types.request import STAGES
-from ..drawn import Drawn, show
 from ..live import Live
 from .arguments import Parser, parser
 from .cell import defined
 from .current import Current
+from .reading import Reading
 
-_LIMITS = {  # option: name of the limit, and how many of its unit one is
-    "p50_ms": ("p50_ms", 1.0),
-    "p95_ms": ("p95_ms", 1.0),
-    "p99_ms": ("p99_ms", 1.0),
-    "memory_mb": ("memory_bytes", 1e6),
-    "size_mb": ("size_bytes", 1e6),
-    "error": ("error", 1.0),
-    "min_throughput": ("min_throughput", 1.0),
-}
 _WHICH = ("formats", "precisions", "runners", "devices", "targets")
 _HOW = ("batches", "max_batch", "seconds", "timeout_s")
+_SAYS = ("save", "package")  # commands that say what they made: no value is shown beside it
 _KINDS = {"compare": "correctness", "infer": "infer", "reference": "infer"}
 
 
-class Commands:
+class Commands(Reading):
     """Called with a line, and the body of a cell if there is one."""
 
     def __init__(self, shell: Any) -> None:
         self.current = Current(shell)
         self.shell = shell
         self.tree: Parser = parser()
+        self.dark = False  # draw for a dark ground
 
     def __call__(self, line: str, cell: str | None = None) -> Any:
         from IPython.utils.process import arg_split
 
-        words = arg_split(line, posix=True)
-        asked = self.tree.parse_args(words)
+        asked = self.tree.parse_args(arg_split(line, posix=True))
+        self.dark = getattr(asked, "dark", False)
         if cell is not None and asked.command != "verify":
             raise RequestError(
                 f"a cell under %%navigator {asked.command or ''}".rstrip() + " means nothing",
@@ -55,7 +47,7 @@ class Commands:
             if not asked.out.isidentifier():
                 raise RequestError(f"-o {asked.out!r} is no name of a variable")
             self.shell.user_ns[asked.out] = made
-        return made
+        return None if asked.command in _SAYS else made
 
     # the session
 
@@ -230,88 +222,7 @@ class Commands:
         job.cancel()
         print("cancelled: what ran was ended, finished steps are kept")  # noqa: T201
 
-    # views
-
-    def do_table(self, asked: argparse.Namespace) -> Any:
-        return self.current.get().results
-
-    def _drawn(self, name: str, *args: Any) -> Drawn:
-        import importlib
-
-        session = self.current.get()
-        if not session.run_data.targets:
-            raise RequestError("nothing was run yet", "%navigator profile runs it")
-        return show(importlib.import_module(f"navigator_lab.views.{name}"), session, *args)
-
-    def do_pareto(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("pareto", asked.latency, _limits(asked))
-
-    def do_heatmap(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("heatmap")
-
-    def do_latency(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("latency", asked.latency)
-
-    def do_parallel(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("parallel")
-
-    def do_timeline(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("timeline")
-
-    def do_surface(self, asked: argparse.Namespace) -> Drawn:
-        return self._drawn("surface", asked.target, asked.output)
-
-    def do_compare(self, asked: argparse.Namespace) -> Any:
-        from ...views import compare
-
-        return compare.info(self.current.get(), *asked.targets, batch=asked.batch)
-
-    def do_why(self, asked: argparse.Namespace) -> None:
-        print(self.current.get().why(asked.target))  # noqa: T201
-
-    def do_log(self, asked: argparse.Namespace) -> None:
-        view = self.current.get()[asked.target]
-        stages = [step.stage for step in view.steps]
-        if not stages:
-            print(view.why())  # noqa: T201
-            return
-        failed = [s.stage for s in view.steps if type(s.outcome).__name__ == "Failed"]
-        stage = asked.stage or (failed[0] if failed else stages[-1])
-        text = view.log(stage)
-        print(text.rstrip() or f"{stage} of {asked.target} printed nothing")  # noqa: T201
-
-    # judging, choosing, packaging
-
-    def do_tolerance(self, asked: argparse.Namespace) -> Any:
-        session = self.current.get()
-        if asked.default:
-            return self._judged(session, None)
-        if asked.relative is None and asked.absolute is None:
-            print(f"the tolerance is {_told(session.tolerance)}")  # noqa: T201
-            return None
-        one = Tolerance(relative=asked.relative or 0.0, absolute=asked.absolute or 0.0)
-        if asked.only:
-            now = session.tolerance
-            return self._judged(
-                session, {**(now if isinstance(now, dict) else {}), asked.only: one}
-            )
-        return self._judged(session, one)
-
-    def _judged(self, session: Any, tolerance: Any) -> Any:
-        if isinstance(session, Session) and session.request is not None:
-            return session.run(tolerance=tolerance)  # kept with the run, too
-        session.tolerance = tolerance
-        return session.results
-
-    def do_choose(self, asked: argparse.Namespace) -> Any:
-        objective: Any = asked.objective
-        if callable(self.shell.user_ns.get(objective)):
-            objective = self.shell.user_ns[objective]
-        limits = _limits(asked)
-        if asked.batch is not None:
-            limits["batch"] = asked.batch
-        self.current.best = self.current.get().choose(objective, **limits)
-        return self.current.best
+    # packaging
 
     def do_package(self, asked: argparse.Namespace) -> Path:
         session = self.current.get()
@@ -332,14 +243,6 @@ class Commands:
         return folder
 
 
-def _limits(asked: argparse.Namespace) -> dict[str, Any]:
-    made = {}
-    for option, (name, unit) in _LIMITS.items():
-        if (value := getattr(asked, option)) is not None:
-            made[name] = value * unit
-    return made
-
-
 def _options(given: dict[str, Any]) -> str:
     """As one types them: ``--formats onnx,openvino --max-batch 8``."""
     said = []
@@ -358,14 +261,3 @@ def _kind(step: str) -> str:
 def _plain(text: str) -> str | None:
     """A variable's name is a good name for the model; a path's is found from the file."""
     return text if text.isidentifier() else None
-
-
-def _told(tolerance: Any) -> str:
-    if tolerance is None:
-        return "the default of each precision"
-    if isinstance(tolerance, Tolerance):
-        return f"|Δ| ≤ {tolerance.absolute:g} + {tolerance.relative:g}·|reference|"
-    return "; ".join(f"{name}: {_told(one)}" for name, one in tolerance.items())
-
-
-__all__ = ["Commands", "InputError"]

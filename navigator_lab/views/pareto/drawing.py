@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..numbers import interval, significant
 from ..theme import AXES, SHAPES, Theme, axis, colours, faint, layout, safe, shape, short, theme
 from .data import Info, Line, Point
+from .labels import annotations, nothing
+from .scale import height, is_log, ticks
 
 _DASHES = ("solid", "dot", "dash", "longdash")  # runs drawn over each other
-_LABELS = 6  # more names than these on the plot hide it; the others are told when pointed at
 
 
 def draw(info: Info, *, dark: bool = False) -> Any:
@@ -33,18 +33,18 @@ def draw(info: Info, *, dark: bool = False) -> Any:
             )
         )  # fmt: skip
     _legend(go, figure, info, hues, look)
-    x_title = f"{info.x_words}, {info.x_unit} (log)" if _log(info) else _linear(info)
+    x_title = f"{info.x_words}, {info.x_unit} (log)" if is_log(info) else _linear(info)
     figure.update_layout(
         **layout(look, f"{info.title}: {info.y_words} against {info.x_words}"),
         height=500,
         margin={"l": 10, "r": 24, "t": 64, "b": 10},
         hovermode="closest",
         xaxis=axis(
-            look, f"{safe(x_title)} →", type="log" if _log(info) else "linear",
-            minor={"showgrid": False}, **_ticks(info),
+            look, f"{safe(x_title)} →", type="log" if is_log(info) else "linear",
+            minor={"showgrid": False}, **ticks(info),
         ),
         yaxis=axis(look, f"↑ {info.y_words}, {info.y_unit}", rangemode="tozero",
-                   range=_height(info), tickformat=",~f"),
+                   range=height(info), tickformat=",~f"),
         separators=".\u202f",
         legend={
             "orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top",
@@ -52,10 +52,10 @@ def draw(info: Info, *, dark: bool = False) -> Any:
             "itemdoubleclick": "toggleothers", "traceorder": "normal",
         },
         shapes=_limit_shapes(info, look),
-        annotations=_annotations(info, hues, look),
+        annotations=annotations(info, hues, look),
     )  # fmt: skip
     if not info.front:
-        figure.add_annotation(_nothing(info, look))
+        figure.add_annotation(nothing(info, look))
     return figure
 
 
@@ -144,50 +144,8 @@ def _cut(text: str) -> str:
     return "<br>   ".join(safe(part) for part in textwrap.wrap(text, 70)[:3])
 
 
-def _log(info: Info) -> bool:
-    values = [p.x for line in info.lines for p in line.points]
-    return bool(values) and min(values) > 0
-
-
 def _linear(info: Info) -> str:
     return f"{info.x_words}, {info.x_unit}"
-
-
-def _ticks(info: Info) -> dict[str, Any]:
-    """1, 2, 5 of each decade in reach, with room beside the outermost points."""
-    values = [p.x for line in info.lines for p in line.points]
-    values += [info.limits[info.x] * AXES[info.x][2]] if info.x in info.limits else []
-    values = [v for v in values if math.isfinite(v)]
-    if not values or min(values) <= 0:
-        return {}
-    low, high = math.log10(min(values)), math.log10(max(values))
-    pad = max((high - low) * 0.08, 0.06)
-    low, high = low - pad, high + pad
-    steps = (1, 2, 5) if high - low < 3 else (1,)
-    marks = [
-        k * 10.0**d
-        for d in range(math.floor(low) - 1, math.ceil(high) + 1)
-        for k in (steps if high - low > 0.5 else range(1, 10))
-    ]
-    marks = [m for m in marks if low <= math.log10(m) <= high]
-    if len(marks) < 2:  # a very narrow range
-        marks = [10 ** (low + (high - low) * i / 4) for i in range(5)]
-    return {
-        "range": [low, high],
-        "tickvals": marks,
-        "ticktext": [_plain(m) for m in marks],
-    }
-
-
-def _plain(value: float) -> str:
-    """A tick: ``5``, not ``5.00``."""
-    said = significant(value)
-    return said.rstrip("0").rstrip(".") if "." in said else said
-
-
-def _height(info: Info) -> list[float] | None:
-    tops = [p.y_high for line in info.lines for p in line.points if math.isfinite(p.y_high)]
-    return [0, 1.12 * max(tops)] if tops else None
 
 
 def _reaching(info: Info) -> list[tuple[float, float]]:
@@ -202,7 +160,7 @@ def _limit_shapes(info: Info, look: Theme) -> list[dict[str, Any]]:
     made = []
     if info.x in info.limits:
         at = info.limits[info.x] * AXES[info.x][2]
-        ends = _ticks(info).get("range")
+        ends = ticks(info).get("range")
         edge = 10 ** ends[1] if ends else at * 1.2
         made += [
             {"type": "rect", "xref": "x", "yref": "paper", "x0": at, "x1": max(edge, at), "y0": 0,
@@ -217,68 +175,6 @@ def _limit_shapes(info: Info, look: Theme) -> list[dict[str, Any]]:
              "line": {"color": look.text, "width": 1, "dash": "dash"}}
         )  # fmt: skip
     return made
-
-
-def _annotations(info: Info, hues: dict[str, str], look: Theme) -> list[dict[str, Any]]:
-    """Names where there is room: the front's targets, the baseline, the limits."""
-    made: list[dict[str, Any]] = []
-    named: set[int] = set()
-    log = math.log10 if _log(info) else float
-
-    def label(line: Line, point: Point, text: str, colour: str, ax: int, ay: int) -> None:
-        made.append(
-            {"x": log(point.x), "y": point.y, "text": text, "showarrow": True, "arrowhead": 0,
-             "arrowwidth": 0.8, "arrowcolor": look.muted, "standoff": 7, "ax": ax, "ay": ay,
-             "font": {"size": 11, "color": colour}, "xanchor": "right" if ax < 0 else "left",
-             "yanchor": "middle", "bgcolor": look.ground, "borderpad": 1}
-        )  # fmt: skip
-
-    for index, batch in info.front:
-        line = info.lines[index]
-        if index in named or len(named) >= _LABELS:
-            continue
-        named.add(index)
-        own = [p for p in line.points if p.front]
-        point = own[-1] if len(own) > 1 else next(p for p in line.points if p.batch == batch)
-        text = f"{safe(short(line.target))}, batch {point.batch}"
-        label(line, point, text, look.text, 26 if _left(info, point) else -26, -20)
-    for index, line in enumerate(info.lines):
-        if line.baseline and index not in named and line.points:
-            text = f"baseline {safe(short(line.target))}"
-            last = line.points[-1]
-            label(line, last, text, hues[line.family], 26 if _left(info, last) else -26, 26)
-    for name, bound in info.limits.items():
-        if name == info.x:
-            at = bound * AXES[name][2]
-            made.append(
-                {"x": log(at), "y": 1.0, "yref": "paper", "text": _bound(name, bound),
-                 "showarrow": False, "yanchor": "bottom", "xanchor": "center",
-                 "font": {"size": 11, "color": look.text}}
-            )  # fmt: skip
-    others = [_bound(n, b) for n, b in info.limits.items() if n != info.x]
-    if others:
-        made.append(
-            {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "yanchor": "bottom",
-             "xanchor": "right", "showarrow": False, "text": f"within {', '.join(others)}",
-             "font": {"size": 11, "color": look.muted}}
-        )  # fmt: skip
-    return made
-
-
-def _left(info: Info, point: Point) -> bool:
-    """Whether a point lies so far left that its name must stand to its right."""
-    reach = _ticks(info).get("range")
-    if reach is None:
-        return False
-    return (math.log10(point.x) - reach[0]) / (reach[1] - reach[0]) < 0.4
-
-
-def _bound(name: str, bound: float) -> str:
-    if name == "min_throughput":
-        return f"throughput ≥ {_plain(bound)} /s"
-    words, unit, per = AXES[name]
-    unit = "" if unit == "×" else unit.split(" ")[0]
-    return f"{words.removeprefix('latency ')} ≤ {_plain(bound * per)} {unit}".rstrip()
 
 
 def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme) -> None:
@@ -307,18 +203,3 @@ def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme)
         for index, name in enumerate(info.runs):
             dash = {"color": look.muted, "width": 2, "dash": _DASHES[index % len(_DASHES)]}
             entry(safe(short(name, 48)), mode="lines", line=dash, legendgroup="runs")
-
-
-def _nothing(info: Info, look: Theme) -> dict[str, Any]:
-    """Why there is no front, in its place."""
-    if not info.lines:
-        text = "Nothing was measured yet. lab.run(until=&#39;profile&#39;) measures."
-    elif any(line.fit for line in info.lines):
-        text = "No target keeps these limits."
-    else:
-        text = "No target may be chosen: none was compared and passed."
-    return {
-        "x": 0.5, "y": 0.98, "yanchor": "top", "xref": "paper", "yref": "paper", "showarrow": False,
-        "text": text, "bgcolor": look.ground, "borderpad": 4,
-        "font": {"size": 13, "color": look.muted},
-    }  # fmt: skip
