@@ -29,13 +29,15 @@ from ..types.target import Precision
 DEFAULTS: dict[Precision, Tolerance] = {
     # Another order of summation: 1e-6 to 1e-5 of σ in deep networks, Winograd kernels up to 1e-4,
     # and 1e-3 where a network amplifies it (a logarithm, a softmax that is undecided).
-    Precision.FP32: Tolerance(1e-3, 1e-6, spread=1e-3, sqnr_db=40, bias=2e-4),
-    # 10 bits of mantissa in the products, sums in fp32.
-    Precision.TF32: Tolerance(5e-3, 1e-5, spread=1e-2, sqnr_db=20, bias=3e-3),
+    # The signal is what tells: two fp32 runtimes keep 85 to 135 dB of it, random DenseNets included,
+    # and one that silently computes in tf32, bf16 or fp16 keeps 45 to 70.
+    Precision.FP32: Tolerance(1e-3, 1e-6, spread=1e-3, sqnr_db=70, bias=2e-4),
+    # 10 bits of mantissa in the products, sums in fp32: 46 to 66 dB on an H100.
+    Precision.TF32: Tolerance(1e-2, 1e-4, spread=2e-2, sqnr_db=20, bias=5e-3),
     # The same 10 bits, in weights and every activation too.
     Precision.FP16: Tolerance(1e-2, 1e-4, spread=2e-2, sqnr_db=20, bias=5e-3),
     # 7 bits: eight times as coarse.
-    Precision.BF16: Tolerance(4e-2, 1e-3, spread=1.5e-1, sqnr_db=12, bias=3e-2),
+    Precision.BF16: Tolerance(4e-2, 1e-3, spread=2e-1, sqnr_db=12, bias=3e-2),
     # 256 levels between the extremes of a tensor: 20 to 35 dB when calibrated well. Below 10 dB
     # the error is a third of the signal, and what is left no longer ranks classes.
     Precision.INT8: Tolerance(1e-1, 1e-3, spread=7.5e-1, sqnr_db=10, bias=1e-1),
