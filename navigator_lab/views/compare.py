@@ -153,27 +153,28 @@ def _accuracy(chosen: list[Row]) -> list[Difference]:
 def _speed(chosen: list[Row], batch: int | None) -> list[Difference]:
     if batch is None:
         return []
-    made = []
     rows = [next(b for b in row.batches if b["batch"] == batch) for row in chosen]
+    made = []
     for name, key, better in (
         ("p50, ms", "p50_ms", _LOWER),
         ("p99, ms", "p99_ms", _LOWER),
         ("throughput, /s", "throughput", _HIGHER),
     ):
         spans = [(b[key], b[f"{key}_low"], b[f"{key}_high"]) for b in rows]
-        pick = min if better is _LOWER else max
-        best = pick(range(len(spans)), key=lambda i: spans[i][0])
-        close = [
-            i for i, s in enumerate(spans) if s[1] <= spans[best][2] and spans[best][1] <= s[2]
-        ]
-        made.append(
-            Difference("speed", f"{name}, batch {batch}", tuple(interval(*s) for s in spans),
-                       (best,) if close == [best] else (), close != [best])
-        )  # fmt: skip
-    top = [row.best() for row in chosen]
-    made.append(_numbers("speed", "best throughput, /s", [t.value if t else None for t in top],
-                         significant, _HIGHER))  # fmt: skip
+        made.append(_spans(f"{name}, batch {batch}", spans, better))
+    tops = [top for row in chosen if (top := row.best()) is not None]
+    made.append(_spans("best throughput, /s", [(t.value, t.low, t.high) for t in tops], _HIGHER))
     return made
+
+
+def _spans(name: str, spans: list[tuple[float, float, float]], better: str) -> Difference:
+    """A row of intervals: the best one is marked only where no other reaches into it."""
+    pick = min if better == _LOWER else max
+    best = pick(range(len(spans)), key=lambda i: spans[i][0])
+    close = [i for i, s in enumerate(spans) if s[1] <= spans[best][2] and spans[best][1] <= s[2]]
+    alone = close == [best]
+    said = tuple(interval(*span) for span in spans)
+    return Difference("speed", name, said, (best,) if alone else (), not alone)
 
 
 def _rest(chosen: list[Row]) -> list[Difference]:
@@ -182,22 +183,27 @@ def _rest(chosen: list[Row]) -> list[Difference]:
     device = [float(r.device_peak_bytes) if r.device_peak_bytes else None for r in chosen]
     return [
         _numbers("cost", "size of the model", size, bytes_, _LOWER),
-        _numbers("cost", "load time, ms", [r.load_ms for r in chosen], significant, _LOWER),
-        _numbers("cost", "peak host memory", host, bytes_, _LOWER),
-        _numbers("cost", "peak device memory", device, bytes_, _LOWER),
+        _numbers("cost", "load time, ms", [r.load_ms for r in chosen], significant, _LOWER, 0.1),
+        _numbers("cost", "peak host memory", host, bytes_, _LOWER, 0.1),
+        _numbers("cost", "peak device memory", device, bytes_, _LOWER, 0.1),
     ]
 
 
 def _numbers(
-    group: str, name: str, values: list[float | None], words: Any, better: str
+    group: str, name: str, values: list[float | None], words: Any, better: str, noise: float = 0.0
 ) -> Difference:
-    """A row of numbers; the best one is marked where it reads as another than the others."""
+    """A row of numbers; the best one is marked where it reads as another than the others.
+
+    ``noise`` is the share of it within which single measurements say nothing.
+    """
     said = tuple("–" if v is None or math.isnan(v) else words(v) for v in values)
     known = [v for v in values if v is not None and not math.isnan(v)]
     best: tuple[int, ...] = ()
     if known and len(set(said)) > 1:
         top = min(known) if better == _LOWER else max(known)
         best = tuple(i for i, v in enumerate(values) if v == top)
+        near = [v for v in known if v != top and abs(v - top) <= noise * abs(top)]
+        best = () if near else best
     return Difference(group, name, said, best)
 
 

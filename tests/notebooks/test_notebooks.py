@@ -67,6 +67,12 @@ def test_quickstart_goes_the_whole_way(tmp_path):
     assert seen(made, "python").startswith("0 steps had to run")
     assert 'backend: "' in seen(made, "package")
     assert list(tmp_path.glob("model_repository/digits/1/*"))
+    # One live view, which was redrawn, and the table: nothing is shown twice.
+    profile = next(c for c in made.cells if c["id"] == "profile")
+    kinds = [o["output_type"] for o in profile["outputs"]]
+    assert kinds.count("display_data") == 1
+    assert kinds.count("execute_result") == 1
+    assert "steps ran" in seen(made, "profile")
     saved = nav.load(tmp_path / "digits.nav")
     assert all(r.verified for r in saved.results if r.status == "done")
     assert (tmp_path / "out-quickstart.ipynb").stat().st_size < 500_000

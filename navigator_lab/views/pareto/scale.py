@@ -26,7 +26,8 @@ def ticks(info: Info) -> dict[str, Any]:
     low, high = math.log10(min(values)), math.log10(max(values))
     pad = max((high - low) * 0.08, 0.06)
     low, high = low - pad, high + pad
-    steps = (1, 2, 5) if high - low < 3 else (1,)
+    steps: tuple[int, ...] = (1, 2, 5) if high - low < 3 else (1,)
+    steps = (1, 2, 3, 4, 5, 6, 8) if high - low < 1 else steps
     marks = [
         k * 10.0**d
         for d in range(math.floor(low) - 1, math.ceil(high) + 1)
