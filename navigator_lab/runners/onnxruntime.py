@@ -47,8 +47,9 @@ class OrtOptions:
         choices=("sequential", "parallel"),
     )
     exact_int8: bool = option(
-        True,
-        "on CPUs without VNNI, multiply 8-bit numbers without saturating, which is slower",
+        False,
+        "on CPUs without VNNI, multiply 8-bit numbers without saturating: slower, and no option "
+        "of Triton's backend, so the package then carries this runner",
     )
     cuda_graph: bool = option(False, "replay the kernels as a CUDA graph; shapes must stay fixed")
 

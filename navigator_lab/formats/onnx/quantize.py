@@ -64,7 +64,7 @@ class StaticOptions:
     per_channel: bool = option(True, "a scale for each output channel of a weight")
     symmetric: bool = option(False, "ranges of activations are symmetric around zero")
     reduce_range: bool = option(
-        False, "7-bit weights, for CPUs without VNNI if the runner's exact_int8 is off"
+        True, "7-bit weights: 8-bit ones saturate on x86 CPUs without VNNI, wherever it is served"
     )
     operators: str = option(
         "",
@@ -83,7 +83,7 @@ class DynamicOptions:
     weights: str = option("int8", "type of weights", choices=("int8", "uint8"))
     per_channel: bool = option(False, "a scale for each output channel of a weight")
     reduce_range: bool = option(
-        False, "7-bit weights, for CPUs without VNNI if the runner's exact_int8 is off"
+        True, "7-bit weights: 8-bit ones saturate on x86 CPUs without VNNI, wherever it is served"
     )
     operators: str = option(
         "MatMul,Gemm,Attention,LSTM,Gather,EmbedLayerNormalization",
