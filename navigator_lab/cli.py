@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--copy-only", action="store_true", help="don't start JupyterLab")
     one.add_argument("--no-browser", action="store_true", help="don't open a browser")
     one.add_argument("--port", type=int, help="of the server")
+    one.add_argument("jupyter", nargs="*", help="after --: more for JupyterLab, as --allow-root")
     one = command("trim", _trim, "drop the longest unused products from a workspace")
     one.add_argument(
         "--max", default="10GB", metavar="SIZE", help="as 500MB or 10GB (default 10GB)"
@@ -352,7 +353,7 @@ def _lab(asked: argparse.Namespace) -> int:
     more = ["--no-browser"] if asked.no_browser else []
     if asked.port is not None:
         more.append(f"--port={asked.port}")
-    return start(copied.folder, more)
+    return start(copied.folder, [*more, *asked.jupyter])
 
 
 def _trim(asked: argparse.Namespace) -> int:

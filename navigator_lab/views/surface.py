@@ -225,7 +225,13 @@ def draw(info: Info, *, dark: bool = False, at: tuple[float, float] | None = Non
                              **_marks(info.relative)), row=1, col=1)  # fmt: skip
     figure.update_xaxes(axis(look, "|Δ| (log) →", type="log", **_decades(info)),
                         row=1, col=2)  # fmt: skip
-    figure.update_yaxes(axis(look, rangemode="tozero"), row=1, col=2)
+    figure.update_yaxes(
+        axis(
+            look, rangemode="tozero", showticklabels=bool(info.errors), showgrid=bool(info.errors)
+        ),
+        row=1,
+        col=2,
+    )
     return figure
 
 
