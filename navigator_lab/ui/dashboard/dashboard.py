@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import traitlets as t
 from ...errors import NavigatorError, RequestError
 from ...types.event import Event, Finished, Progressed, Started
 from ...types.measure import Tolerance
-from ..panels import choose, code, matrix, pick, results, snapshot, stages
-from ..widgets.panel import IDLE, Panel
-from . import opening, shipping
+from ..panels import snapshot
+from ..widgets.panel import Panel
+from . import drawing, opening, shipping, showing
 from .pump import Pump
 
 SETTINGS = {"max_batch": 32, "seconds": 1.0}
@@ -66,6 +66,7 @@ class Dashboard(Panel):
         self._static_at = 0.0
         self._steps: dict[str, dict[str, Any]] = {}
         self._logs: dict[str, str] = {}
+        self._accuracies: dict[str, Any] = {}
         self._said: deque[str] = deque(maxlen=200)
         self._shown_log = ""
         self._asked: list[str] = []
@@ -73,10 +74,10 @@ class Dashboard(Panel):
         self._opening: dict[str, str] = {"state": "", "words": "", "error": "", "remedy": ""}
         self._opened_as = ""
         self._cancelling = False
-        self._finished = False
+        self._ended: Any = None  # the job whose end was drawn
         self._targets: Any = None
         super().__init__(settings=dict(SETTINGS))
-        self.pick = self._picked()
+        self.pick = drawing.picked(self)
         self._pump = Pump(self._draw)
         self.on_msg(self._message)
         self.observe(self._moved, names=[*_CHANGES, "tolerance", "verify"])
@@ -109,7 +110,7 @@ class Dashboard(Panel):
             asked["verify"] = self.verify
         self._asked, self._began = list(self.wanted), time.time()
         self._said.clear()
-        self._cancelling = self._finished = False
+        self._cancelling = False
         job = lab.start(**asked)
         self.folds = {**self.folds, "pick": False, "run": True}
         self._pump.mark("run", "results")
@@ -172,9 +173,9 @@ class Dashboard(Panel):
             "cancel": self.cancel,
             "export": lambda: self.export(content.get("target")),
             "preview": lambda: shipping.start(self, content.get("target", ""), None),
-            "log": lambda: self._show_log(content),
-            "detail": lambda: self._show_detail(content),
-            "reproduce": lambda: self._show_reproduce(content),
+            "log": lambda: showing.log(self, content),
+            "detail": lambda: showing.detail(self, content),
+            "reproduce": lambda: showing.reproduce(self, content),
         }
         action = does.get(content.get("do")) if isinstance(content, dict) else None
         if action is None:
@@ -203,7 +204,7 @@ class Dashboard(Panel):
         self.selection, self.chosen, self.wanted = [], "", []
         self.exported, self.detail = {}, {}
         self.folds = {**self.folds, "pick": True, "targets": True, "run": True}
-        self._finished = False
+        self._ended = None
         job = getattr(change["new"], "job", None)
         if job is not None:  # a run that another cell started is shown too
             self._began = min(
@@ -247,129 +248,10 @@ class Dashboard(Panel):
     def _draw(self, marks: set[str]) -> bool:
         try:
             with self.hold_sync():
-                self._drawn(marks)
+                drawing.draw(self, marks)
         except Exception as error:  # noqa: BLE001 -- the thread must live, and the panel say why
             self._wrong(error)
         return self.running
-
-    def _drawn(self, marks: set[str]) -> None:
-        lab = self.session
-        if "pick" in marks:
-            self.pick = self._picked()
-        if lab is None:
-            self.code = {}
-            return self._snapshot(True)
-        if "cell" in marks and self._elsewhere(lab):
-            marks |= {"matrix", "run", "results", "choice"}
-        if not self.running and not self._finished and getattr(lab, "job", None) is not None:
-            self._finished = True
-            self._steps = {}
-            marks |= {"matrix", "run", "results", "choice"}
-        if marks & {"matrix"} and not self.running:
-            self._draw_matrix(lab)
-        if marks & {"results", "matrix"}:
-            self.tolerances = results.tolerances(lab)
-            self.results = results.shown(lab, results.stale(lab, self.matrix["cells"], self._steps))
-            if len(marks & {"results", "matrix"}):
-                self.accuracy = results.accuracy(lab)
-            if any(row["batches"] for row in self.results["rows"]) and not self.folds.get(
-                "results"
-            ):
-                self.folds = {**self.folds, "results": True}
-        if marks & {"run", "beat", "results", "matrix"}:
-            self._draw_run(lab)
-        if marks & {"choice", "results"} and not self.running and self.results.get("rows"):
-            self.choice = choose.choice(lab, self.objective, self.limits)
-            if self._finished and self.choice["choice"] and "choose" not in self.folds:
-                self.folds = {**self.folds, "choose": True}
-        if marks & {"code", "matrix", "run"}:
-            self.code = code.lines(
-                self._opened_as, self.wanted, self.until, self.settings, self.selection,
-                self.tolerance, self.limits, self.objective, self.axis, self.chosen,
-                self.repository,
-            )  # fmt: skip
-        return self._snapshot(not self.running)
-
-    def _draw_matrix(self, lab: Any) -> None:
-        if not hasattr(lab, "preview"):  # a run that was loaded: nothing of it can be run here
-            self.matrix = matrix.grid([], lab.run_data.reference, False)
-            return
-        verify = self.verify is not None or lab.source.metric is not None
-        found = self._targets = self._targets or lab.targets
-        drawn = matrix.grid(found, lab.run_data.reference, verify)
-        if not self.matrix.get("rows"):
-            self.matrix = drawn
-            if not self.wanted:
-                preset = drawn["presets"].get("quick") or drawn["presets"].get("all")
-                self.wanted = preset["targets"] if preset else []
-            self.send_state(["matrix", "wanted"])
-        if found.available:
-            until = "verify" if lab.source.metric is not None else "profile"
-            preview = lab.preview(targets=found.available, until=until, **self.settings)
-            self._steps = matrix.foretold(preview.forecasts)
-        drawn["steps"] = self._steps
-        self.matrix = drawn
-
-    def _draw_run(self, lab: Any) -> None:
-        job = getattr(lab, "job", None)
-        made: dict[str, Any] = dict(IDLE)
-        if job is not None:
-            state = "running" if not job.done else "failed" if job.error is not None else "done"
-            if state == "done" and job.board.count("cancelled"):
-                state = "cancelled"
-            until = lab.request.until if lab.request is not None else ""
-            made = stages.job(state, until, self._asked, job.board, self._began, time.time())
-            if job.error is not None:
-                made["error"] = getattr(job.error, "message", None) or repr(job.error)
-                made["remedy"] = getattr(job.error, "remedy", "")
-            made["cancelling"] = self._cancelling and state == "running"
-        rows = {row["target"]: row for row in self.results.get("rows", [])}
-        base = max(
-            (b["throughput"] for b in rows.get(lab.run_data.reference, {}).get("batches", [])),
-            default=None,
-        )
-        board = made["steps"] if made["state"] == "running" else {}
-        if self.matrix.get("cells"):
-            made["states"] = matrix.states(
-                self.matrix, board, made["targets"] if board else (), rows, made["until"], base
-            )
-        self.run_state = made
-        if not self._shown_log:
-            self.printed = {"step": "", "text": "\n".join(list(self._said)[-60:])}
-
-    def _elsewhere(self, lab: Any) -> bool:
-        """Whether a cell did something to the session that this panel has not heard of."""
-        request = getattr(lab, "request", None)
-        if request is not None and self.running and not self._asked:
-            self._asked = list(request.targets)
-        wanted = lab.tolerance
-        own = None if self.tolerance is None else Tolerance(**self.tolerance)
-        if wanted != own and (wanted is None or isinstance(wanted, Tolerance)):
-            self.unobserve(self._moved, names="tolerance")
-            keys = ("relative", "absolute", "spread", "sqnr_db", "bias")
-            self.tolerance = None if wanted is None else {k: getattr(wanted, k) for k in keys}
-            self.observe(self._moved, names="tolerance")
-            return True
-        return len(lab.run_data.targets) != len(self.results.get("rows", [])) and not self.running
-
-    def _picked(self) -> dict[str, Any]:
-        folder = Path.cwd()
-        lab = self.session
-        models, samples = (
-            pick.models(self._namespace, folder),
-            pick.samples(self._namespace, folder),
-        )
-        if lab is not None and not self.picked:  # opened by a cell
-            models.insert(0, pick.as_open(lab))
-            samples.insert(0, pick.as_open(lab))
-        return {
-            "models": models,
-            "samples": samples,
-            "machine": pick.machine(None if lab is None else lab.run_data.host),
-            "chosen": {k: self.picked.get(k, "") for k in ("model", "samples")},
-            "session": None if lab is None else pick.opened(lab),
-            **self._opening,
-        }
 
     def _wrong(self, error: Exception) -> None:
         words = (
@@ -380,40 +262,9 @@ class Dashboard(Panel):
         remedy = getattr(error, "remedy", "")
         if self.session is None:
             self._opening = {"state": "failed", "words": "", "error": words, "remedy": remedy}
-            self.pick = self._picked()
+            self.pick = drawing.picked(self)
         else:
             self.run_state = {**self.run_state, "error": words, "remedy": remedy}
-
-    # on demand
-
-    def _show_log(self, content: Mapping[str, Any]) -> None:
-        lab, step = self._lab(), str(content.get("step", ""))
-        if target := str(content.get("target", "")):
-            texts = [f"── {stage}\n{text}" for stage, text in lab[target].logs.items() if text]
-            self._shown_log = target
-            self.printed = {"step": target, "text": _bounded("\n".join(texts))}
-            return
-        self._shown_log = step
-        path = lab.root / self._logs.get(step, "") if step else None
-        if path is not None and step in self._logs and path.is_file():
-            text = path.read_text(errors="replace")
-        else:
-            text = "\n".join(line for line in self._said if not step or f"  {step}" in line)
-        failed = next(
-            (s.outcome for r in lab.run_data.targets for s in r.steps if s.label == step), None
-        )
-        trace = getattr(getattr(failed, "failure", None), "trace", "")
-        self.printed = {"step": step, "text": _bounded(text + trace)}
-
-    def _show_detail(self, content: Mapping[str, Any]) -> None:
-        cell = results.detail(self._lab(), str(content["target"]), str(content["output"]))
-        self.detail = {**self.detail, "cell": cell}
-
-    def _show_reproduce(self, content: Mapping[str, Any]) -> None:
-        target = str(content["target"])
-        found = self._lab()[target].reproduce
-        text = "\n".join(found.values()) or "No step of it ran in this workspace."
-        self.detail = {**self.detail, "reproduce": {"target": target, "text": text}}
 
     # display
 
@@ -439,11 +290,6 @@ class Dashboard(Panel):
         if text != getattr(self, "_static_text", ""):
             self._static_text, self._static_at = text, time.monotonic()
             self._static.update(HTML(text))
-
-
-def _bounded(text: str, lines: int = 400) -> str:
-    kept = text.splitlines()[-lines:]
-    return "\n".join(line[:2000] for line in kept)
 
 
 def _shell() -> Any:

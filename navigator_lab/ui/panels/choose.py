@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from ...views.numbers import bytes_, interval, ratio, significant
 SHORT = 4  # targets in the list of the best
 
 
-def choice(lab: Any, objective: str, limits: dict[str, float]) -> dict[str, Any]:
-    """The best target, why, and who came next; or why there is none."""
+def choice(
+    lab: Any, objective: str, limits: dict[str, float], stale: Collection[str] = ()
+) -> dict[str, Any]:
+    """The best target that isn't stale, why, and who came next; or why there is none."""
+    fresh = [row.target for row in lab.results if row.target not in stale]
+    asked: dict[str, Any] = {**limits, "targets": fresh} if stale else dict(limits)
     try:
-        best = lab.choose(objective, **limits).choice
+        best = lab.choose(objective, **asked).choice
     except NavigatorError as error:
         return {"choice": None, "error": error.message, "remedy": error.remedy}
     rows = {row.target: row for row in lab.results}
@@ -41,32 +46,40 @@ def choice(lab: Any, objective: str, limits: dict[str, float]) -> dict[str, Any]
             "target": best.target,
             "batch": best.batch,
             "head": "; ".join(said) + ".",
-            "lines": _lines(best),
-            "rank": _rank(lab, objective, limits) if batch is not None else [],
+            "lines": _lines(best, stale),
+            "rank": _rank(lab, objective, limits, fresh) if batch is not None else [],
         },
         "error": "",
         "remedy": "",
     }
 
 
-def _lines(best: Any) -> list[str]:
+def _lines(best: Any, stale: Collection[str]) -> list[str]:
     lines = []
     if best.runner_up is not None:
         up = best.runner_up
         at = f" at batch {up.batch}" if up.batch else ""
         noise = ", within noise" if up.within_noise else ""
         lines.append(f"Runner-up: {up.target}{at}, {significant(up.value)}{noise}.")
-    why: Counter[str] = Counter(reason for _, reason in best.left_out)
-    first = {reason: target for target, reason in reversed(best.left_out)}
+    # What can't be had here is the matrix's to say; here, who had a chance and lost it.
+    out = [
+        (target, "it is stale: run it again" if target in stale else reason)
+        for target, reason in best.left_out
+        if not reason.startswith("skipped")
+    ]
+    why: Counter[str] = Counter(reason for _, reason in out)
+    first = {reason: target for target, reason in reversed(out)}
     for reason, count in why.most_common(3):
         who = first[reason] if count == 1 else f"{first[reason]} and {count - 1} more"
-        lines.append(f"Left out: {who}: {' '.join(reason.split())[:200]}.")
+        lines.append(f"Left out: {who}: {' '.join(reason.split())[:200].rstrip('.')}.")
     return lines
 
 
-def _rank(lab: Any, objective: str, limits: dict[str, float]) -> list[dict[str, Any]]:
+def _rank(
+    lab: Any, objective: str, limits: dict[str, float], fresh: list[str]
+) -> list[dict[str, Any]]:
     """The best few by the objective, each at its batch, with their throughput."""
-    left = [row.target for row in lab.results]
+    left = list(fresh)
     rows = {row.target: row for row in lab.results}
     found: list[dict[str, Any]] = []
     while left and len(found) < SHORT:

@@ -28,7 +28,7 @@ def shown(lab: Any, stale: Mapping[str, str]) -> dict[str, Any]:
         if row["status"] == "skipped" and not row["stages"]:
             continue
         one = {key: row[key] for key in _SHOWN}
-        one["family"] = family(row["format"], row["runner"])
+        one["family"] = _family(lab, row["format"], row["runner"])
         one["waiting"] = row["status"] == "done" and not row["stages"]
         one["stale"] = stale.get(row["target"], "")
         made.append(one)
@@ -41,14 +41,25 @@ def shown(lab: Any, stale: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def accuracy(lab: Any) -> dict[str, list[dict[str, Any]]]:
-    """Of each target and output what `judge.js` judges by."""
+def _family(lab: Any, format: str, runner: str) -> str:
+    """What a runner declares, where the session knows it; else by its name."""
+    catalog = getattr(lab, "catalog", None)
+    declared = catalog.runners.get(runner) if catalog is not None else None
+    return (declared.family if declared is not None else "") or family(format, runner)
+
+
+def accuracy(lab: Any, known: dict[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Of each target and output what `judge.js` judges by; ``known`` keeps what was read before."""
+    known = {} if known is None else known
     made = {}
     for one in lab.run_data.targets:
         outcome = one.outcome("correctness")
         if isinstance(outcome, Done):
-            found = outcome.product.read(Accuracy)
-            made[str(one.target)] = [_output(output) for output in found.outputs]
+            text, kept = str(one.target), known.get(str(one.target))
+            if kept is None or kept[0] is not outcome.product:
+                found = outcome.product.read(Accuracy)
+                known[text] = (outcome.product, [_output(output) for output in found.outputs])
+            made[text] = known[text][1]
     return made
 
 
@@ -121,8 +132,14 @@ def stale(
             continue
         for settled in one.steps:
             step = steps.get(settled.label)
-            if step is not None and step["state"] == "stale" and isinstance(settled.outcome, Done):
-                made[text] = f"{settled.label}: {step['why'] or 'a fact changed since it was made'}"
+            if step is None or step["state"] != "stale" or not isinstance(settled.outcome, Done):
+                continue
+            # Another option is another question; only a fact that changed makes an answer stale.
+            facts = [why for why in step["why"].split("; ") if not why.startswith("options")]
+            if facts or not step["why"]:
+                made[text] = (
+                    f"{settled.label}: {'; '.join(facts) or 'a fact changed since it was made'}"
+                )
                 break
     return made
 

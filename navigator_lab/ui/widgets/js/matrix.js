@@ -44,6 +44,7 @@ export function told(cost) {
 
 export function summary(app) {
   const matrix = app.get("matrix");
+  if (matrix.loaded) return "loaded from a file";
   if (!matrix.rows?.length) return app.get("pick").session ? "reading the catalog" : "Every format that can be had here, and why the others can’t";
   const all = Object.values(matrix.cells);
   return `${app.get("wanted").length} selected of ${all.filter((c) => c.available).length} that can run here`;
@@ -61,6 +62,7 @@ export function tools(app) {
 
 export function body(app) {
   const matrix = app.get("matrix");
+  if (matrix.loaded) return h("p", { class: "empty mut" }, "This run was loaded from a file, which holds results and no models. Open the model again to run more of it.");
   if (!matrix.rows?.length) return h("p", { class: "empty mut" }, app.get("pick").session ? "Reading the catalog." : "Open a model first.");
   const wanted = new Set(app.get("wanted"));
   const states = app.get("run_state").states ?? {};

@@ -49,7 +49,7 @@ export function ratio(value) {
 export function bytes(value) {
   if (value === null || value === undefined) return "–";
   for (const unit of ["B", "kB", "MB", "GB"]) {
-    if (value < 999.5 || unit === "GB") return `${significant(value)}${THIN}${unit}`;
+    if (value < 999.5 || unit === "GB") return `${unit === "B" ? grouped(value, 0) : significant(value)}${THIN}${unit}`;
     value /= 1000;
   }
   return "";

@@ -59,7 +59,7 @@ export function render({ model, el }) {
     batch: () => model.get("batch") || common(app.rows()),
     colour(family) { const pair = model.get("results").colours?.[family]; return pair ? pair[dark() ? 1 : 0] : "var(--muted)"; },
     width: () => root.clientWidth || 900,
-    viewWidth: () => (root.clientWidth || 900) - (root.clientWidth > 939 ? 36 + 16 + 264 + 24 : 32),
+    viewWidth: () => (root.clientWidth || 900) - (root.clientWidth > 1179 ? 36 + 16 + 264 + 24 : root.clientWidth > 939 ? 52 : 32),
     redraw: (section) => later(section),
     fold(section, open) { app.set("folds", { ...model.get("folds"), [section]: open }); },
     code(key) {

@@ -56,7 +56,7 @@ export function view(app) {
     const x = Math.min(Math.max(X(bound), left), width - right);
     draw.append(s("rect", { x, y: top, width: Math.max(width - right - x, 0), height: height - top - bottom, fill: `url(#${id})` }),
       s("path", { d: `M${x} ${top}V${height - bottom}`, stroke: "var(--fg)", "stroke-dasharray": "4 3" }),
-      s("text", { class: "halo", x: x > width - 120 ? x - 5 : x + 5, y: top + 10, "text-anchor": x > width - 120 ? "end" : "start" }, `${SHORT[key]} ≤ ${significant(bound / per)} ${key.endsWith("_ms") ? "ms" : "MB"}`));
+      s("text", { class: "halo", x: x > width - 120 ? x - 5 : x + 5, y: top + 10, "text-anchor": x > width - 120 ? "end" : "start" }, `${SHORT[key]} ≤ ${Number((bound / per).toPrecision(4))} ${key.endsWith("_ms") ? "ms" : "MB"}`));
   }
   const selection = app.get("selection");
   const groups = new Map();

@@ -56,7 +56,7 @@ function inspector(app) {
   const batch = at(row, size);
   const base = app.rows().find((r) => r.target === app.get("results").baseline);
   const ground = base && batch && base.batches.find((b) => b.batch === batch.batch);
-  const limit = (key, found) => { const bound = app.get("limits")[key]; return bound === undefined || found === null ? "" : ` ${found <= bound ? "≤" : ">"} ${significant(bound / LIMITS[key].per)}`; };
+  const limit = (key, found) => { const bound = app.get("limits")[key]; return bound === undefined || found === null ? "" : ` ${found <= bound ? "≤" : ">"} ${Number((bound / LIMITS[key].per).toPrecision(4))}${THIN}${LIMITS[key].unit}`; };
   const lines = [];
   const add = (key, words) => words !== null && lines.push(h("dt", {}, key), h("dd", {}, words));
   if (batch) {

@@ -58,6 +58,7 @@ function stageWords(app, stage) {
 export function body(app) {
   const run = app.get("run_state");
   const matrix = app.get("matrix");
+  if (matrix.loaded) return h("p", { class: "empty mut" }, "Nothing of a loaded run can be run here; its results are below.");
   if (!matrix.rows?.length) return h("p", { class: "empty mut" }, "Open a model first. Nothing is run until you press Run.");
   const busy = app.running();
   const none = !app.get("wanted").length;

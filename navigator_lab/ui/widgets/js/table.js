@@ -20,7 +20,7 @@ export function view(app) {
     p50: ["p50, ms", "num", (r) => of(r).batch?.p50_ms], p99: ["p99, ms", "num opt", (r) => of(r).batch?.p99_ms],
     throughput: ["Throughput, /s", "", (r) => of(r).batch?.throughput], gain: ["× base", "num", (r) => of(r).gain],
     error: ["Error ÷ tol", "num", (r) => of(r).judged.worst],
-    memory: ["Memory, MB", "num opt", memory], size: ["Size, MB", "num opt", (r) => r.size_bytes],
+    memory: ["Memory, MB", "num opt", memory], size: ["Size, MB", "num opt opt2", (r) => r.size_bytes],
   };
   const [by, down] = app.local.sort ?? ["throughput", true];
   const order = sorted(rows, columns[by][2], down);
@@ -57,7 +57,7 @@ export function view(app) {
         h("td", { class: "num" }, row.target === base?.target ? "1" : gain === null ? "–" : `${ratio(gain)}×`),
         h("td", { class: `num ${judged.passed === false ? "s-tol" : ""}` }, judged.passed === false && !(judged.worst > 1) ? `× ${ratio(judged.worst)}` : ratio(judged.worst)),
         h("td", { class: `num opt ${missed.includes("memory_bytes") ? "miss" : ""}` }, memory(row) === null ? "–" : significant(memory(row) / 1e6)),
-        h("td", { class: `num opt ${missed.includes("size_bytes") ? "miss" : ""}` }, row.size_bytes === null ? "–" : significant(row.size_bytes / 1e6)),
+        h("td", { class: `num opt opt2 ${missed.includes("size_bytes") ? "miss" : ""}` }, row.size_bytes === null ? "–" : significant(row.size_bytes / 1e6)),
         h("td", { class: "opt" }, app.get("chosen") === row.target ? chip("choice") : may && h("button", { class: "lnk", tabindex: -1, "aria-label": `choose ${row.target}`,
           onclick: (event) => { event.stopPropagation(); app.set("chosen", row.target); } }, "Choose")));
     }
@@ -75,7 +75,7 @@ export function view(app) {
   }
   return h("div", {}, h("div", { class: "row bars" }, limits(app), h("span", { class: "sp" }), batches(app)),
     h("div", { class: "tb" }, h("table", { role: "grid", "aria-label": "Results, a row a target" }, h("thead", {}, head), body)),
-    h("p", { class: "sm mut foot" }, size ? `At batch ${size}, or where that was not timed at the batch that is named. ` : "Each at the batch of its largest throughput. ",
+    h("p", { class: "sm mut foot" }, size ? `At batch ${size}; a row that was not timed there names its own. ` : "Each at the batch of its largest throughput. ",
       "± is the 95 % interval. Stale and out-of-tolerance rows are never on the front or in the choice."),
     app.code("table"));
 }

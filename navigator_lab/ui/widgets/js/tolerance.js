@@ -1,6 +1,6 @@
 // Error ÷ tolerance, targets by outputs; two sliders judge again here, without the kernel.
 import { h, s, name, glyph } from "./dom.js";
-import { ratio, significant } from "./numbers.js";
+import { grouped, ratio, significant } from "./numbers.js";
 import { passShare } from "./judge.js";
 import { pick } from "./shared.js";
 
@@ -89,11 +89,11 @@ function close(app) {
   const at = app.local.error;
   const detail = app.get("detail").cell;
   if (!at || !detail || detail.target !== at[0] || detail.output !== at[1]) return null;
-  const box = h("div", { class: "closer" }, h("h4", {}, name(at[0]), h("span", { class: "mono" }, ` → ${at[1]}`)));
+  const box = h("div", { class: "closer" }, h("h4", {}, name(at[0]), h("span", { class: "mono" }, `→ ${at[1]}`)));
   const row = h("div", { class: "row top" });
   const worst = detail.worst;
   if (detail.histogram.length) row.append(surface(app, detail), errors(app, detail));
-  row.append(h("dl", { class: "kv narrow" }, [["Elements", significant(detail.elements)], ["Equal", significant(detail.exact)],
+  row.append(h("dl", { class: "kv narrow" }, [["Elements", grouped(detail.elements, 0)], ["Equal", grouped(detail.exact, 0)],
     worst && ["Worst |Δ|", significant(worst.error)], worst && ["Reference", significant(worst.reference, 6)], worst && ["This target", significant(worst.got, 6)],
     worst && ["Where", `${worst.sample >= 0 ? `sample ${worst.sample}` : `case ${worst.case}`}, index ${worst.index.join(", ")}`]]
     .filter(Boolean).flatMap(([k, v]) => [h("dt", {}, k), h("dd", { class: "mono" }, v)])));

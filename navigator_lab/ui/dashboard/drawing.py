@@ -1,0 +1,144 @@
+"""What a panel shows of its session, drawn anew where something changed. In the pump's thread."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...types.measure import Tolerance
+from ..panels import choose, code, matrix, pick, results, stages
+from ..widgets.panel import IDLE
+
+if TYPE_CHECKING:
+    from .dashboard import Dashboard
+
+
+def draw(panel: Dashboard, marks: set[str]) -> None:
+    """Draw what is marked, and what hangs on it."""
+    lab = panel.session
+    if "pick" in marks:
+        panel.pick = picked(panel)
+    if lab is None:
+        panel.code = {}
+        panel._snapshot(True)
+        return
+    if "cell" in marks and _elsewhere(panel, lab):
+        marks |= {"matrix", "run", "results", "choice"}
+    job = getattr(lab, "job", None)
+    if job is not None and job.done and panel._ended is not job:
+        panel._ended = job
+        marks |= {"matrix", "run", "results", "choice"}
+    if "matrix" in marks:
+        _matrix(panel, lab)
+    if marks & {"results", "matrix"}:
+        panel.tolerances = results.tolerances(lab)
+        # What is being run is judged by the board: the forecast is of before it.
+        asked = set(panel._asked) if panel.running else set()
+        stale = results.stale(lab, panel.matrix["cells"], panel._steps)
+        panel.results = results.shown(lab, {t: w for t, w in stale.items() if t not in asked})
+        panel.accuracy = results.accuracy(lab, panel._accuracies)
+        if any(row["batches"] for row in panel.results["rows"]) and "results" not in panel.folds:
+            panel.folds = {**panel.folds, "results": True}
+    if marks & {"run", "beat", "results", "matrix"}:
+        _run(panel, lab)
+    if marks & {"choice", "results"} and not panel.running and panel.results.get("rows"):
+        panel.choice = choose.choice(
+            lab, panel.objective, panel.limits,
+            [row["target"] for row in panel.results["rows"] if row["stale"]],
+        )  # fmt: skip
+        if panel._ended is not None and panel.choice["choice"] and "choose" not in panel.folds:
+            panel.folds = {**panel.folds, "choose": True}
+    if marks & {"code", "matrix", "run"}:
+        panel.code = code.lines(
+            panel._opened_as, panel.wanted, panel.until, panel.settings, panel.selection,
+            panel.tolerance, panel.limits, panel.objective, panel.axis, panel.chosen,
+            panel.repository,
+        )  # fmt: skip
+    panel._snapshot(not panel.running)
+
+
+def _matrix(panel: Dashboard, lab: Any) -> None:
+    if not hasattr(lab, "preview"):  # a run that was loaded: nothing of it can be run here
+        panel.matrix = {**matrix.grid([], lab.run_data.reference, False), "loaded": True}
+        return
+    verify = panel.verify is not None or lab.source.metric is not None
+    found = panel._targets = panel._targets or lab.targets
+    drawn = matrix.grid(found, lab.run_data.reference, verify)
+    if not panel.matrix.get("rows"):
+        panel.matrix = drawn
+        if not panel.wanted:
+            preset = drawn["presets"].get("quick") or drawn["presets"].get("all")
+            panel.wanted = preset["targets"] if preset else []
+        panel.send_state(["matrix", "wanted"])
+    if found.available and not panel.running:  # while it runs, the board knows better
+        until = "verify" if lab.source.metric is not None else "profile"
+        preview = lab.preview(targets=found.available, until=until, **panel.settings)
+        panel._steps = matrix.foretold(preview.forecasts)
+    drawn["steps"] = panel._steps
+    panel.matrix = drawn
+
+
+def _run(panel: Dashboard, lab: Any) -> None:
+    job = getattr(lab, "job", None)
+    made: dict[str, Any] = dict(IDLE)
+    if job is not None:
+        state = "running" if not job.done else "failed" if job.error is not None else "done"
+        if state == "done" and job.board.count("cancelled"):
+            state = "cancelled"
+        until = lab.request.until if lab.request is not None else ""
+        made = stages.job(state, until, panel._asked, job.board, panel._began, time.time())
+        if job.error is not None:
+            made["error"] = getattr(job.error, "message", None) or repr(job.error)
+            made["remedy"] = getattr(job.error, "remedy", "")
+        made["cancelling"] = panel._cancelling and state == "running"
+    rows = {row["target"]: row for row in panel.results.get("rows", [])}
+    base = max(
+        (b["throughput"] for b in rows.get(lab.run_data.reference, {}).get("batches", [])),
+        default=None,
+    )
+    board = made["steps"] if made["state"] == "running" else {}
+    if panel.matrix.get("cells"):
+        made["states"] = matrix.states(
+            panel.matrix, board, made["targets"] if board else (), rows, made["until"], base
+        )
+    panel.run_state = made
+    if not panel._shown_log:
+        panel.printed = {"step": "", "text": "\n".join(list(panel._said)[-60:])}
+
+
+def _elsewhere(panel: Dashboard, lab: Any) -> bool:
+    """Whether a cell did something to the session that this panel has not heard of."""
+    request = getattr(lab, "request", None)
+    if request is not None and panel.running and not panel._asked:
+        panel._asked = list(request.targets)
+    wanted = lab.tolerance
+    own = None if panel.tolerance is None else Tolerance(**panel.tolerance)
+    if wanted != own and (wanted is None or isinstance(wanted, Tolerance)):
+        panel.unobserve(panel._moved, names="tolerance")
+        keys = ("relative", "absolute", "spread", "sqnr_db", "bias")
+        panel.tolerance = None if wanted is None else {k: getattr(wanted, k) for k in keys}
+        panel.observe(panel._moved, names="tolerance")
+        return True
+    return len(lab.run_data.targets) != len(panel.results.get("rows", [])) and not panel.running
+
+
+def picked(panel: Dashboard) -> dict[str, Any]:
+    """The first section: what can be picked, and what is open."""
+    folder = Path.cwd()
+    lab = panel.session
+    models, samples = (
+        pick.models(panel._namespace, folder),
+        pick.samples(panel._namespace, folder),
+    )
+    if lab is not None and not panel.picked:  # opened by a cell
+        models.insert(0, pick.as_open(lab))
+        samples.insert(0, pick.as_open(lab))
+    return {
+        "models": models,
+        "samples": samples,
+        "machine": pick.machine(None if lab is None else lab.run_data.host),
+        "chosen": {k: panel.picked.get(k, "") for k in ("model", "samples")},
+        "session": None if lab is None else pick.opened(lab),
+        **panel._opening,
+    }
