@@ -20,14 +20,18 @@ _LOWER, _HIGHER = "lower", "higher"
 class Difference:
     """One fact that is not the same for all. ``best`` are the columns that have it best.
 
-    ``noise`` is True where the intervals overlap: then none is best.
+    Where the intervals of several reach into each other none is best, and ``tied`` are those.
     """
 
     group: str
     name: str
     values: tuple[str, ...]
     best: tuple[int, ...] = ()
-    noise: bool = False
+    tied: tuple[int, ...] = ()
+
+    def mark(self, column: int) -> str:
+        """What stands before a value: ◆ the best, ≈ within noise of it."""
+        return "◆ " if column in self.best else "≈ " if column in self.tied else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +45,35 @@ class Info:
     same: tuple[str, ...] = ()  # facts that are equal, and therefore not shown
 
     def __repr__(self) -> str:
-        cut = [tuple(short(v, 44) for v in r.values) for r in self.rows]
-        widths = [max(len(t), *(len(values[i]) + 2 for values in cut), 1)
-                  for i, t in enumerate(self.targets)] if self.rows else [len(t) for t in self.targets]  # fmt: skip
-        first = max((len(r.name) for r in self.rows), default=0)
-        lines = [" " * first + "  " + "  ".join(
-            t.rjust(w) for t, w in zip(self.targets, widths, strict=True))]  # fmt: skip
-        for row, shown in zip(self.rows, cut, strict=True):
-            cells = [f"{'◆ ' if i in row.best else ''}{v}".rjust(w)
-                     for i, (v, w) in enumerate(zip(shown, widths, strict=True))]  # fmt: skip
-            end = "  within noise" if row.noise else ""
-            lines.append(f"{row.name.ljust(first)}  {'  '.join(cells)}{end}")
+        cut = [[row.mark(i) + short(v, 44) for i, v in enumerate(row.values)] for row in self.rows]
+        widths = [
+            max(len(name), *(len(cells[i]) for cells in cut), 1) if cut else len(name)
+            for i, name in enumerate(self.targets)
+        ]
+        names = ["", *(row.name for row in self.rows)]
+        first = max(len(name) for name in names)
+        lines = [
+            "  ".join(
+                [name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))]
+            )
+            for name, cells in zip(names, [list(self.targets), *cut], strict=True)
+        ]
         return "\n".join([*lines, _foot(self)])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th style="text-align:right">{escape(t)}</th>' for t in self.targets)
+        right = 'style="text-align:right"'
+        head = "".join(f"<th {right}>{escape(t)}</th>" for t in self.targets)
         body = ""
         for row in self.rows:
-            cells = ""
-            for i, value in enumerate(row.values):
-                mark = '<span title="best">◆ </span>' if i in row.best else ""
-                cells += f'<td style="text-align:right">{mark}{escape(value)}</td>'
-            noise = "within noise" if row.noise else ""
-            body += f'<tr><th scope="row" style="text-align:left">{escape(row.name)}</th>{cells}'
-            body += f"<td>{noise}</td></tr>"
+            cells = "".join(
+                f"<td {right}>{row.mark(i)}{escape(value)}</td>"
+                for i, value in enumerate(row.values)
+            )
+            body += (
+                f'<tr><th scope="row" style="text-align:left">{escape(row.name)}</th>{cells}</tr>'
+            )
         return (
-            f'<div class="navigator-compare"><table><thead><tr><th></th>{head}<th></th></tr></thead>'
+            f'<div class="navigator-compare"><table><thead><tr><th></th>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table><p>{escape(_foot(self))}</p></div>"
         )
 
@@ -174,7 +181,7 @@ def _spans(name: str, spans: list[tuple[float, float, float]], better: str) -> D
     close = [i for i, s in enumerate(spans) if s[1] <= spans[best][2] and spans[best][1] <= s[2]]
     alone = close == [best]
     said = tuple(interval(*span) for span in spans)
-    return Difference("speed", name, said, (best,) if alone else (), not alone)
+    return Difference("speed", name, said, (best,) if alone else (), () if alone else tuple(close))
 
 
 def _rest(chosen: list[Row]) -> list[Difference]:
@@ -214,7 +221,14 @@ def _cut(text: str) -> str:
 
 def _foot(info: Info) -> str:
     same = f"the same: {', '.join(name.strip() for name in info.same)}" if info.same else ""
-    return f"◆ best{f'; {same}' if same else ''}" if info.rows else f"nothing differs; {same}"
+    if not info.rows:
+        return f"nothing differs; {same}"
+    return "; ".join(part for part in (_key(info), same) if part)
+
+
+def _key(info: Info) -> str:
+    tied = any(row.tied for row in info.rows)
+    return "◆ best, ≈ within noise of the best" if tied else "◆ best"
 
 
 def draw(info: Info, *, dark: bool = False) -> Any:
@@ -224,10 +238,10 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     look = theme(dark)
     cells = [[safe(row.name) for row in info.rows]]
     for i in range(len(info.targets)):
+        said = [safe(row.mark(i) + row.values[i]) for row in info.rows]
         cells.append([
-            (f"<b>◆ {safe(row.values[i])}</b>" if i in row.best else safe(row.values[i]))
-            + (" ~" if row.noise else "")
-            for row in info.rows
+            f"<b>{text}</b>" if i in row.best else text
+            for text, row in zip(said, info.rows, strict=True)
         ])  # fmt: skip
     align = ["left", *["right"] * len(info.targets)]
     common = {"align": align, "line": {"color": look.line, "width": 1}}
@@ -244,9 +258,8 @@ def draw(info: Info, *, dark: bool = False) -> Any:
             },
         )
     )  # fmt: skip
-    noise = "; ~ within noise" if any(row.noise for row in info.rows) else ""
     figure.update_layout(
-        **layout(look, f"{info.title}: what differs (◆ best{noise})"),
+        **layout(look, f"{info.title}: what differs ({_key(info)})"),
         height=110 + 28 * len(info.rows) + 30,
         margin={"l": 10, "r": 10, "t": 52, "b": 10},
     )
