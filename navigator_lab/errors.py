@@ -69,4 +69,4 @@ def unknown(kind: str, value: object, valid: Iterable[str]) -> RequestError:
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     shown = ", ".join(names[:40]) + (f", … ({len(names)} in all)" if len(names) > 40 else "")
-    return RequestError(f"unknown {kind} {str(value)!r}", f"{hint}{kind}s are: {shown}")
+    return RequestError(f"unknown {kind} {str(value)!r}", f"{hint}it is one of: {shown}")
