@@ -496,7 +496,7 @@ class Engine:
             with contextlib.suppress(ValueError):
                 line.remove(running)
         spare = len(self._idle) < self.limits.slots and not running.fresh
-        if reuse and spare and wall.memory_bytes() < _RETIRE_BYTES:
+        if reuse and spare and wall.memory_bytes(family=False) < _RETIRE_BYTES:
             self._idle.append(wall)
         else:
             wall.close()
@@ -555,7 +555,7 @@ class Engine:
                 running.killed = Failure(
                     "TimedOut", f"no answer within {running.left_s:g} s; the worker was ended",
                     "give it more time (timeout_s=…), or leave this target out", "", lasting=False)  # fmt: skip
-            elif self.limits.memory_bytes and wall.memory_bytes() > self.limits.memory_bytes:
+            elif self._over(wall, running):
                 limit = self.limits.memory_bytes / 2**30
                 running.killed = Failure(
                     "MemoryLimit", f"the worker used more than {limit:.1f} GiB; it was ended",
@@ -564,6 +564,10 @@ class Engine:
             else:
                 continue
             wall.kill()
+
+    def _over(self, wall: Wall, running: _Running) -> bool:
+        limit = self.limits.memory_bytes
+        return bool(limit) and wall.memory_bytes(not running.action.measures) > limit
 
     def _cancel_rest(self, state: _Run) -> None:
         for wall in list(state.active):
