@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..session import Job
 
 PERIOD_S = 0.25
+_LOOK_S = 0.03  # so that the end of a short job is not waited for
 _SHOWN = 6  # running and failed steps that are named
 
 
@@ -30,6 +31,7 @@ class Live:
         self.note = ""
         self._began = time.time()
         self._handle: Any = None
+        self._drawn = 0.0
         self._last: dict[str, str] = {}
 
     def follow(self) -> bool:
@@ -38,8 +40,9 @@ class Live:
         try:
             while not self.job.done:
                 # Not in `job.wait`: an error of the run belongs to whoever asks for its results.
-                time.sleep(min(PERIOD_S, 0.02 + (time.time() - self._began) / 10))
-                self._draw()
+                time.sleep(_LOOK_S)
+                if time.monotonic() - self._drawn >= PERIOD_S:
+                    self._draw()
         except KeyboardInterrupt:
             self.note = (
                 "detached: the job goes on. %navigator wait attaches again, "
@@ -65,6 +68,7 @@ class Live:
     def _draw(self) -> None:
         from IPython.display import display
 
+        self._drawn = time.monotonic()
         made = {"text/plain": self.text(), "text/html": self.html()}
         if made == self._last:
             return
