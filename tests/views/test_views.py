@@ -277,7 +277,7 @@ def test_compare_refuses_what_it_cannot(rows):
         compare.info(rows, "torch:fp32@eager-cpu")
     with pytest.raises(RequestError, match="did you mean"):
         compare.info(rows, "torch:fp32@eager-cpu", "onnx:fp32@ort-gpu")
-    with pytest.raises(RequestError, match="one of: 1, 8"):
+    with pytest.raises(RequestError, match="common batches are: 1, 8"):
         compare.info(rows, "torch:fp32@eager-cpu", "onnx:fp32@ort-cpu", batch=3)
 
 
