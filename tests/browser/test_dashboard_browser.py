@@ -46,9 +46,9 @@ def test_the_whole_way(notebook, page):
     assert nb.ask(f"'profile' in lab['{FP16}'].outcomes") == "False"
     nb.until("nl.querySelector('.pv').textContent.startsWith('3 targets · 3 steps to run')")
     page.locator("[data-k=run]").click()
-    nb.until("nl.querySelector('header .s-running')")  # it is watched
+    nb.until("nl.querySelector('.head .s-running')")  # it is watched
     nb.until(SETTLED)
-    nb.until("nl.querySelector('header .s-done')")
+    nb.until("nl.querySelector('.head .s-done')")
     # a point selects everywhere
     page.locator("[data-k=tab-pareto]").click()
     nb.until("nl.querySelectorAll('.pt').length === 6")
@@ -114,6 +114,14 @@ def test_the_whole_way(notebook, page):
     assert copied == "best = lab.choose('throughput')\nbest.package('model_repository')"
 
 
+def test_a_cell_run_again_closes_what_it_showed(notebook, page):
+    nb = notebook(SHOW + "\nseen = globals().get('seen', []) + [dash]\ndash")
+    nb.run(0).run(0)
+    nb.until("document.querySelectorAll('.nl').length === 1 && nl.querySelector('.pv')")
+    assert nb.ask("[one.comm is None for one in seen]") == "[True, False]"
+    assert nb.ask("len([1 for one in seen if one._pump._thread.is_alive()])") == "1"
+
+
 def test_reload_kernel_gone_and_snapshot(notebook, page):
     """A reload shows everything again; a lost kernel is said; afterwards the file's copy shows."""
     nb = notebook(SHOW, DONE)
@@ -154,7 +162,7 @@ def test_cancel(notebook, page):
         "[...nl.querySelectorAll('.now strong')].some(x => x.textContent.startsWith('profile '))"
     )
     page.locator("[data-k=cancel]").click()
-    nb.until("!nl.querySelector('[data-k=cancel]') && nl.querySelector('header .s-cancelled')")
+    nb.until("!nl.querySelector('[data-k=cancel]') && nl.querySelector('.head .s-cancelled')")
     assert nb.ask("lab.job.done") == "True"
     nb.until("nl.querySelector('.now').textContent.includes('finished steps are kept')")
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import traitlets as t
 
@@ -30,6 +31,9 @@ _CHANGES = {
     "selection": ("code",), "chosen": ("code",), "limits": ("choice", "code"),
     "objective": ("choice", "code"), "repository": ("code",), "axis": ("code",),
 }  # fmt: skip
+
+
+_IN_CELLS: WeakValueDictionary[str, Dashboard] = WeakValueDictionary()
 
 
 class Dashboard(Panel):
@@ -271,6 +275,12 @@ class Dashboard(Panel):
     def _ipython_display_(self) -> None:
         from IPython.display import HTML, display
 
+        # A cell that is run again replaces what it showed: that panel is not needed any more.
+        if cell := _cell(self._shell):
+            before = _IN_CELLS.get(cell)
+            if before is not None and before is not self:
+                before.close()
+            _IN_CELLS[cell] = self
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         display(data, metadata=metadata, raw=True)
@@ -290,6 +300,12 @@ class Dashboard(Panel):
         if text != getattr(self, "_static_text", ""):
             self._static_text, self._static_at = text, time.monotonic()
             self._static.update(HTML(text))
+
+
+def _cell(shell: Any) -> str:
+    """The notebook's cell that is being run; "" where the front end doesn't say."""
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
+    return str(((parent or {}).get("metadata") or {}).get("cellId") or "")
 
 
 def _shell() -> Any:

@@ -85,11 +85,13 @@ def _digits(panel: Dashboard) -> tuple[Any, Any, str]:
 
     folder = Path(panel._workspace or WORKSPACE)
     made = digits(folder)
-    lab, _ = _explore(panel, made.model, made.images, "digits")
+    lab, _ = _explore(
+        panel, made.model, made.images, "digits", input_names=["image"], output_names=["logits"]
+    )
     code = (
         "from pathlib import Path\n\nimport navigator_lab as nav\nfrom navigator_lab.demo import digits\n\n"
         f"made = digits(Path({str(folder)!r}))\n"
-        "lab = nav.explore(made.model, made.images, name='digits')"
+        "lab = nav.explore(made.model, made.images, name='digits', input_names=['image'], output_names=['logits'])"
     )
     return lab, made.metric(), code
 

@@ -18,7 +18,7 @@ _WORDS = {
     ("torch-export", "export"): "torch.export", ("aoti", "aoti"): "AOTInductor",
     ("onnx", "ort"): "ONNX Runtime", ("openvino", "ov"): "OpenVINO", ("python", "python"): "Python",
 }  # fmt: skip
-Steps = dict[str, dict[str, list[str]]]
+_SHORT = {"reference": "answers", "infer": "answers", "compare": "check"}
 
 
 def grid(targets: Any, reference: str, verify: bool) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _going(
             return {"state": "failed", "text": "failed", "tip": f"{label}: {step['text']}"}
     for label, step in seen:
         if step["state"] == "running":
-            kind = label.partition(" ")[0]
+            kind = _SHORT.get(label.partition(" ")[0], label.partition(" ")[0])
             return {
                 "state": "running",
                 "text": kind,

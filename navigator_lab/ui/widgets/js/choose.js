@@ -8,7 +8,7 @@ const GOALS = { throughput: "throughput", latency: "low latency", memory: "littl
 export function summary(app) {
   const { choice, error } = app.get("choice");
   if (!app.rows().length || app.running()) return "After the run";
-  return choice ? `${choice.target}${choice.batch ? `, batch ${choice.batch}` : ""}` : error ? "No target meets every limit" : "After the run";
+  return choice ? `${choice.target}${choice.batch ? `, batch ${choice.batch}` : ""}` : error ? (Object.keys(app.get("limits")).length ? "No target meets every limit" : "Nothing can be chosen yet") : "After the run";
 }
 
 export function body(app) {

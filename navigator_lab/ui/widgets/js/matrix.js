@@ -138,7 +138,7 @@ export function body(app) {
     h("div", { class: "mx" }, h("div", { class: "mxs" }, h("div", { class: "scroll" }, grid), barred.length > 4 && h("button", { class: "lnk sm more", "data-k": "barred", "aria-expanded": String(!folded),
       onclick: () => { app.local.barred = folded; app.redraw("targets"); } }, folded ? `Show ${barred.length} rows that cannot run here, and why` : "Hide the rows that cannot run here")), rail),
     h("div", { class: "cost" },
-      h("span", { class: "pv", role: "status" }, h("strong", {}, bold), foreseen.known ? rest : " · counting steps"),
+      h("span", { class: "pv", role: "status" }, h("strong", {}, bold), busy ? " · running" : foreseen.known ? rest : " · counting steps"),
       h("span", { class: "sp" }),
       settings(app, busy),
       h("button", { class: "btn pri run", "data-k": "run", "aria-disabled": busy || idle || app.gone || undefined,

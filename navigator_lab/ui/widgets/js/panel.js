@@ -83,7 +83,7 @@ export function render({ model, el }) {
     },
   };
 
-  const top = h("header", {});
+  const top = h("div", { class: "head" });
   const banner = h("div", { class: "banner" });
   root.append(top, banner);
   const parts = {};

@@ -115,7 +115,7 @@ function timeline(app, run, matrix) {
   const draw = s("svg", { width, height, role: "img", "aria-label": `Timeline of ${targets.length} targets over ${seconds(end)}` },
     s("defs", {}, s("pattern", { id, width: 4, height: 4, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
       s("path", { d: "M0 0v4", stroke: "var(--done)", "stroke-width": 2 }))),
-    s("text", { class: "ax", x: left, y: 11 }, "cached"));
+    Object.values(run.steps).some((one) => one.state === "cached") && s("text", { class: "ax", x: left, y: 11 }, "cached"));
   const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800].find((n) => end / n <= 7) ?? 3600;
   for (let t = 0; t <= end; t += step)
     draw.append(s("path", { d: `M${x(t)} 16V${height - 2}`, stroke: "var(--line)" }),

@@ -39,7 +39,7 @@ export function view(app) {
     const missed = batch ? misses(row, batch, bounds, judged.worst) : [];
     const select = (event) => { app.focus = `row-${row.target}`; pick(app, row.target, event); };
     const first = chosen.length ? row.target === chosen[0] : i === 0;
-    const cells = [h("td", { class: "n1" }, h("span", { class: "tn" }, glyph(row.precision, colour), name(row.target))), h("td", {}, chip(state))];
+    const cells = [h("td", { class: "n1" }, h("span", { class: "tn" }, glyph(row.precision, colour), name(row.target))), h("td", { title: row.reason || undefined }, chip(state))];
     if (!batch) {
       const why = row.waiting ? "" : row.status === "done" ? "not timed" : row.reason;
       cells.push(h("td", { class: "why", colspan: 7, title: why }, why, row.remedy && h("span", { class: "mut" }, ` Remedy: ${row.remedy}`)));
