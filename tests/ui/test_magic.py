@@ -1,8 +1,6 @@
 """``%navigator`` in a real shell, with the toy: every line of its help does what it says."""
 
 import os
-import signal
-import threading
 import time
 
 import numpy as np
@@ -176,26 +174,6 @@ def test_run_gives_a_job_at_once_and_wait_attaches(opened):
     assert len(opened("%navigator wait")) == 2
     opened("%navigator cancel")
     assert "nothing to cancel" in opened.out
-
-
-def test_an_interrupt_detaches_and_the_job_goes_on(cell, tmp_path):
-    cell(
-        "slow = Slow()\n%navigator open slow --samples X --plugins navigator_lab.testing "
-        f"--workspace {tmp_path / 'w'} -o lab"
-    )
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    job = cell("%navigator profile --formats python --max-batch 2 --seconds 3")
-    timer.join()
-    assert isinstance(job, nav.Job)
-    assert not job.done
-    assert "detached: the job goes on" in cell.shown[-1].data["text/plain"]
-    cell("%navigator profile")
-    assert "a job is under way" in said(cell)
-    cell("%navigator cancel")
-    assert "cancelled" in cell.out
-    job.wait(30)
-    assert cell["lab"].results["python:fp32@python-cpu"].status == "cancelled"
 
 
 @pytest.fixture
