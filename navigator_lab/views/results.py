@@ -84,14 +84,20 @@ class Results(Sequence[Row]):
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-        for name, side in _COLUMNS:
-            table.add_column(name, justify=side, no_wrap=name != "why", overflow="fold")
+        for name, side in _COLUMNS[:-1]:
+            table.add_column(name, justify=side, no_wrap=True)
         shown = [row for row in self.rows if row.status != "skipped" or row.stages]
         for row in shown:
             style = {"failed": "red", "cancelled": "dim"}.get(row.status, "")
             style = "magenta" if row.passed is False and row.status == "done" else style
-            table.add_row(*(Text(cell) for cell in self._cells(row)), style=style)
+            table.add_row(*(Text(cell) for cell in self._cells(row)[:-1]), style=style)
         parts: list[Any] = [table] if shown else []
+        # Why stands under the table: a reason is a sentence, and a column would break it in ten.
+        for row in shown:
+            if row.reason:
+                colour = "magenta" if row.status == "done" else "red"
+                named = "" if row.target in row.reason else f"{row.target}: "
+                parts.append(Text(f"{mark(row)} {named}{_why(row)}", style=colour))
         parts += [Text(line, style="dim") for line in self._left_out()]
         return Group(*parts)
 
