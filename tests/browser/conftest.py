@@ -86,7 +86,8 @@ def jupyter(tmp_path_factory):
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
              "--ServerApp.ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={root}",
              "--IdentityProvider.token=", "--ServerApp.password=",
-             "--ServerApp.disable_check_xsrf=True", "--LabApp.expose_app_in_browser=True"],
+             "--ServerApp.disable_check_xsrf=True", "--LabApp.expose_app_in_browser=True",
+             "--ServerApp.jpserver_extensions={'notebook':True}", "--JupyterNotebookApp.expose_app_in_browser=True"],
             env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=root,
         )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
@@ -112,8 +113,9 @@ class Notebook:
     def __init__(self, page, url, root, name):
         self.page, self.url, self.root, self.name = page, url, root, name
 
-    def open(self):
-        self.page.goto(f"{self.url}/lab/workspaces/w{uuid.uuid4().hex[:8]}/tree/{self.name}?reset")
+    def open(self, front="lab"):
+        lab = f"{self.url}/lab/workspaces/w{uuid.uuid4().hex[:8]}/tree/{self.name}?reset"
+        self.page.goto(lab if front == "lab" else f"{self.url}/notebooks/{self.name}")
         self.idle()
         return self
 
@@ -178,7 +180,10 @@ def heard(page):
             else None
         ),
     )
-    page.on("pageerror", lambda e: said.append(f"error {e.stack}"))
+    page.on(  # a widget's script lies at a blob's address; an error without it is the host's own
+        "pageerror",
+        lambda e: said.append(f"error {e.stack}") if "blob:" in (e.stack or "blob:") else None,
+    )
     page.on(
         "console",
         lambda m: (
@@ -197,7 +202,7 @@ def notebook(page, jupyter, heard):
     page.set_default_timeout(WAIT_MS)
     made = []
 
-    def make(*cells):
+    def make(*cells, front="lab"):
         folder = root / f"t{uuid.uuid4().hex[:8]}"
         folder.mkdir()
         name = f"{folder.name}/{folder.name}.ipynb"
@@ -206,7 +211,7 @@ def notebook(page, jupyter, heard):
         )  # fmt: skip
         book.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
         nbformat.write(book, root / name)
-        one = Notebook(page, url, root, name).open()
+        one = Notebook(page, url, root, name).open(front)
         made.append(one)
         return one
 

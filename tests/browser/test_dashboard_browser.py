@@ -213,6 +213,19 @@ def test_pick_keyboard_and_dark(notebook, page):
     kept.unlink()  # the next test's page is light again
 
 
+def test_notebook_7(notebook, page):
+    """The same panel in the other front end, in a narrower page."""
+    nb = notebook(SHOW, DONE, front="notebook")
+    nb.run(0).run(1)
+    nb.until(SETTLED)
+    page.locator("[data-k=tab-pareto]").click()
+    nb.until("nl.querySelectorAll('.pt').length === 6")
+    page.locator(f'.pt[data-target="{FP16}"]').first.click(force=True)
+    nb.until(f"nl.querySelector('.insp .mono').textContent === '{FP16}'")
+    assert nb.ask("dash.selection") == f"['{FP16}']"
+    assert page.locator(".nav-static:visible").count() == 0
+
+
 HOSTILE = (
     OPEN
     + """

@@ -105,6 +105,19 @@ def test_a_run_a_limit_a_tolerance_and_a_choice(panel, lab):
     panel.choose("")
 
 
+def test_a_run_that_a_cell_started_is_shown_too(panel, lab):
+    job = lab.start(targets=[FP16, BASE], **QUICK, retry_failed=True)
+    job.wait(120)
+    panel._after_cell()
+    for _ in range(100):
+        assert panel.settle()
+        if panel.run_state["state"] == "done" and panel.run_state["targets"]:
+            break
+        panel._pump.mark("run")
+    assert sorted(panel.run_state["targets"]) == [BASE, FP16]
+    assert all(step["state"] == "cached" for step in panel.run_state["steps"].values())
+
+
 def test_what_is_copied_runs(panel, lab, tmp_path):
     lab.run(targets=panel.wanted, **QUICK)
     panel.selection = [FP16, FP32]

@@ -75,6 +75,9 @@ class Dashboard(Panel):
         self._shown_log = ""
         self._asked: list[str] = []
         self._began = 0.0
+        self._job: Any = None  # that this panel started
+        self._run_data: Any = None  # as it was drawn
+        self._kept: Any = None  # (job, what it was at its end)
         self._opening: dict[str, str] = {"state": "", "words": "", "error": "", "remedy": ""}
         self._opened_as = ""
         self._cancelling = False
@@ -115,7 +118,7 @@ class Dashboard(Panel):
         self._asked, self._began = list(self.wanted), time.time()
         self._said.clear()
         self._cancelling = False
-        job = lab.start(**asked)
+        job = self._job = lab.start(**asked)
         self.folds = {**self.folds, "pick": False, "run": True}
         self._pump.mark("run", "results")
         return job
@@ -204,17 +207,11 @@ class Dashboard(Panel):
 
     def _changed_session(self, change: Any) -> None:
         self._listen(change["old"], change["new"])
-        self._steps, self._targets, self._asked = {}, None, []
+        self._steps, self._targets, self._job = {}, None, None
         self.selection, self.chosen, self.wanted = [], "", []
         self.exported, self.detail = {}, {}
         self.folds = {**self.folds, "pick": True, "targets": True, "run": True}
         self._ended = None
-        job = getattr(change["new"], "job", None)
-        if job is not None:  # a run that another cell started is shown too
-            self._began = min(
-                (s.started for s in job.board.steps.values() if s.started), default=time.time()
-            )
-            self._asked = list(getattr(change["new"].request, "targets", ()))
         self._pump.mark(*_EVERYTHING)
 
     def _listen(self, old: Any, new: Any) -> None:
@@ -255,7 +252,9 @@ class Dashboard(Panel):
                 drawing.draw(self, marks)
         except Exception as error:  # noqa: BLE001 -- the thread must live, and the panel say why
             self._wrong(error)
-        return self.running
+        # Not "is it running": it may have ended since it was drawn, and the end is to be drawn too.
+        job = getattr(self.session, "job", None)
+        return job is not None and self._ended is not job
 
     def _wrong(self, error: Exception) -> None:
         words = (

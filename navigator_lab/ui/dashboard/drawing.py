@@ -34,7 +34,8 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
     if marks & {"results", "matrix"}:
         panel.tolerances = results.tolerances(lab)
         # What is being run is judged by the board: the forecast is of before it.
-        asked = set(panel._asked) if panel.running else set()
+        panel._run_data = lab.run_data
+        asked = set(_asked(panel, job)[0]) if panel.running else set()
         stale = results.stale(lab, panel.matrix["cells"], panel._steps)
         panel.results = results.shown(lab, {t: w for t, w in stale.items() if t not in asked})
         panel.accuracy = results.accuracy(lab, panel._accuracies)
@@ -72,8 +73,9 @@ def _matrix(panel: Dashboard, lab: Any) -> None:
             panel.wanted = preset["targets"] if preset else []
         panel.send_state(["matrix", "wanted"])
     if found.available and not panel.running:  # while it runs, the board knows better
-        until = "verify" if lab.source.metric is not None else "profile"
-        preview = lab.preview(targets=found.available, until=until, **panel.settings)
+        more = {} if panel.verify is None else {"verify": panel.verify}
+        until = "verify" if verify else "profile"
+        preview = lab.preview(targets=found.available, until=until, **panel.settings, **more)
         panel._steps = matrix.foretold(preview.forecasts)
     drawn["steps"] = panel._steps
     panel.matrix = drawn
@@ -87,7 +89,15 @@ def _run(panel: Dashboard, lab: Any) -> None:
         if state == "done" and job.board.count("cancelled"):
             state = "cancelled"
         until = lab.request.until if lab.request is not None else ""
-        made = stages.job(state, until, panel._asked, job.board, panel._began, time.time())
+        asked, began = _asked(panel, job)
+        # The session's board goes on to the next thing (a package): of a job that ended, what it
+        # was at its end is kept.
+        if panel._kept is None or panel._kept[0] is not job:
+            made = stages.job(state, until, asked, job.board, began, time.time())
+            if state != "running":
+                panel._kept = (job, made)
+        else:
+            made = dict(panel._kept[1])
         if job.error is not None:
             made["error"] = getattr(job.error, "message", None) or repr(job.error)
             made["remedy"] = getattr(job.error, "remedy", "")
@@ -107,11 +117,18 @@ def _run(panel: Dashboard, lab: Any) -> None:
         panel.printed = {"step": "", "text": "\n".join(list(panel._said)[-60:])}
 
 
+def _asked(panel: Dashboard, job: Any) -> tuple[list[str], float]:
+    """The targets of a job and when it began; of one that a cell started, as its steps tell."""
+    if job is panel._job:
+        return panel._asked, panel._began
+    known = dict(job.board.steps)
+    began = min((step.started for step in known.values() if step.started), default=time.time())
+    found = [t for t in panel.matrix.get("order", []) if f"infer {t}" in known]
+    return found or list(panel.wanted), began
+
+
 def _elsewhere(panel: Dashboard, lab: Any) -> bool:
     """Whether a cell did something to the session that this panel has not heard of."""
-    request = getattr(lab, "request", None)
-    if request is not None and panel.running and not panel._asked:
-        panel._asked = list(request.targets)
     wanted = lab.tolerance
     own = None if panel.tolerance is None else Tolerance(**panel.tolerance)
     if wanted != own and (wanted is None or isinstance(wanted, Tolerance)):
@@ -120,7 +137,7 @@ def _elsewhere(panel: Dashboard, lab: Any) -> bool:
         panel.tolerance = None if wanted is None else {k: getattr(wanted, k) for k in keys}
         panel.observe(panel._moved, names="tolerance")
         return True
-    return len(lab.run_data.targets) != len(panel.results.get("rows", [])) and not panel.running
+    return lab.run_data is not panel._run_data and not panel.running
 
 
 def picked(panel: Dashboard) -> dict[str, Any]:

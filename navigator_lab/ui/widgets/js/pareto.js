@@ -38,7 +38,7 @@ export function view(app) {
   const height = 340;
   const xs = points.map((p) => p.x);
   const [low, high] = [Math.min(...xs) / 1.25, Math.max(...xs) * 1.25];
-  const most = Math.max(...points.map((p) => p.row && p.batch.throughput_high || p.y)) * 1.08;
+  const most = Math.max(...points.map((p) => p.y)) * 1.15; // a whisker may leave the plot, a point not
   const [left, right, top, bottom] = [22 + 6.4 * grouped(most, 0).length, 18, 16, 40];
   const X = (v) => left + (Math.log(v / low) / Math.log(high / low)) * (width - left - right);
   const Y = (v) => height - bottom - (v / most) * (height - top - bottom);
@@ -82,7 +82,7 @@ export function view(app) {
     const colour = p.wrong ? "var(--tol)" : app.colour(p.row.family);
     const [x, y] = [X(p.x), Y(p.y)];
     const solid = onFront.has(p);
-    const whiskers = p.batch.throughput_high > p.batch.throughput_low ? s("path", { d: `M${x} ${Y(p.batch.throughput_low)}V${Y(p.batch.throughput_high)}`, stroke: colour, opacity: 0.7 }) : null;
+    const whiskers = p.batch.throughput_high > p.batch.throughput_low ? s("path", { d: `M${x} ${Y(Math.max(p.batch.throughput_low, 0))}V${Y(Math.min(p.batch.throughput_high, most))}`, stroke: colour, opacity: 0.7 }) : null;
     const mark = s("g", { class: "pt", role: "button", "data-k": `pt-${p.row.target}-${p.batch.batch}`, "data-target": p.row.target, "data-batch": p.batch.batch, tabindex: p === first ? 0 : -1,
       "aria-pressed": String(selection.includes(p.row.target)), "aria-label": `${p.row.target}, batch ${p.batch.batch}, ${significant(p.x / per)}, ${significant(p.y)} samples a second${solid ? ", on the front" : ""}`,
       opacity: p.missed.length && !p.wrong ? 0.4 : 1, onmouseenter: () => tell(p), onfocus: () => tell(p),
