@@ -107,6 +107,24 @@ _REMEDIES = (
 )  # fmt: skip
 
 
+# Where nothing more exact is known: by who refused.
+_OTHERWISE = (
+    (
+        "torch.jit.script refuses",
+        "TorchScript can't compile this Python: write that line for it, or use torchscript (traced), "
+        "torch-export or onnx",
+    ),
+    (
+        "torch.jit.trace refuses",
+        "use torchscript-script, torch-export, or the eager or compile runner",
+    ),
+    (
+        "torch.export refuses",
+        "use torchscript, or the eager or compile runner; the log holds all that torch said",
+    ),
+)
+
+
 def explain(error: BaseException) -> str:
     """The remedy for torch's own errors, as far as we know them."""
     seen: BaseException | None = error
@@ -116,4 +134,4 @@ def explain(error: BaseException) -> str:
             if any(sign in text for sign in signs):
                 return remedy
         seen = seen.__cause__ or seen.__context__
-    return ""
+    return next((remedy for sign, remedy in _OTHERWISE if sign in str(error)), "")
