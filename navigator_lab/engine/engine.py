@@ -3,10 +3,11 @@
 One thread decides (`run`); workers only send it messages. What a step costs beyond its action is
 one look into the store, one line of JSON each way and two events.
 
-How work is laid on the machine: builds share ``slots`` workers. What measures runs when nothing
-else does, several candidates open at once and in turn: at each `At.turn` the one is stopped
-(SIGSTOP: its threads spin for nobody) and the next goes on, so that a drift of the machine hits
-all alike.
+How work is laid on the machine: builds share ``slots`` workers. So does what measures, until it
+asks for its first turn (`At.turn`): to import and to open a model is no measurement. From there on
+it runs when nothing else does, several candidates open at once and one after the other: at each
+turn the one is stopped (SIGSTOP: its threads spin for nobody) and the next goes on, so that a drift
+of the machine hits all alike.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class _Running:
     left_s: float = 0.0
     resumed: float = 0.0
     spent_s: float = 0.0
-    stage: str = "queued"  # queued, preparing, prepared, running, waiting
+    stage: str = "queued"  # queued, running, waiting (for its turn to measure), over
     killed: Failure | None = None
 
     def spent(self) -> float:
@@ -102,8 +103,7 @@ class _Run:
     elsewhere: list[Step] = field(default_factory=list)  # another process works on them
     active: dict[Wall, _Running] = field(default_factory=dict)
     waiting: deque[_Running] = field(default_factory=deque)  # measured ones, for their turn
-    prepared: deque[_Running] = field(default_factory=deque)
-    holder: _Running | None = None
+    holder: _Running | None = None  # whose turn it is
     retry_failed: bool = False
     watched: float = 0.0
 
@@ -353,35 +353,26 @@ class Engine:
         """Lay what waits on the machine: builds first, then what measures, in turn."""
         if state.holder is not None:
             return
-        building = [r for r in state.active.values() if r.stage in ("running", "preparing")]
-        while state.builds and len(building) < self.limits.slots:
-            running = state.builds.popleft()
+        working = [r for r in state.active.values() if r.stage == "running"]
+        opened = sum(r.action.measures for r in state.active.values())
+        while len(working) < self.limits.slots:
+            if state.builds:
+                running = state.builds.popleft()
+            elif state.measures and opened < self.limits.together:
+                running = state.measures.popleft()
+                opened += 1
+            else:
+                break
             self._start(state, running, self._wall(running))
-            building.append(running)
-        measured = [r for r in state.active.values() if r.action.measures]
-        room = self.limits.together - len(measured)
-        while state.measures and room > 0 and len(building) < self.limits.slots:
-            running = state.measures.popleft()
-            self._prepare(state, running)
-            building.append(running)
-            room -= 1
-        if building or (state.measures and room > 0):
+            working.append(running)
+        if working or not state.waiting:
             return
-        if state.prepared:
-            running = state.prepared.popleft()
-            state.holder = running
-            self._quiet(True)
-            assert running.wall is not None
-            if running.wall.stopped:
-                running.wall.resume()
-            self._start(state, running, running.wall)
-        elif state.waiting:
-            running = state.waiting.popleft()
-            state.holder = running
-            assert running.wall is not None
-            running.wall.resume()
-            running.stage, running.resumed = "running", time.monotonic()
-            running.wall.send({"go": True})
+        running = state.holder = state.waiting.popleft()
+        assert running.wall is not None
+        self._quiet(True)
+        running.wall.resume()
+        running.stage, running.resumed = "running", time.monotonic()
+        running.wall.send({"go": True})
 
     def _wall(self, running: _Running) -> Wall:
         if not running.fresh:
@@ -398,16 +389,6 @@ class Engine:
             running.python,
             sharing=not running.action.measures,
         )
-
-    def _prepare(self, state: _Run, running: _Running) -> None:
-        """Open a worker and import what the step needs, so that no measured time goes into it."""
-        running.wall = self._wall(running)
-        running.stage, running.resumed = "preparing", time.monotonic()
-        running.left_s = running.timeout_s
-        state.active[running.wall] = running
-        needs = {n for a in self._actions(running.step) or () for n in a.needs}
-        modules = sorted(n.partition("|")[0].replace("-", "_") for n in needs)
-        running.wall.send({"import": ["numpy", *modules]})
 
     def _start(self, state: _Run, running: _Running, wall: Wall) -> None:
         running.wall, running.out = wall, self.store.scratch()
@@ -447,10 +428,6 @@ class Engine:
                 share = more.get("share")
                 share = float(share) if isinstance(share, int | float) else None
                 self._tell(Progressed(str(running.step), str(text), share, time.time()))
-            case {"imported": _}:
-                running.stage = "prepared"
-                state.prepared.append(running)
-                wall.stop()
             case {"turn": _}:
                 self._turn(state, running, wall)
             case {"done": value}:
@@ -474,14 +451,14 @@ class Engine:
                 pass  # "ready"
 
     def _turn(self, state: _Run, running: _Running, wall: Wall) -> None:
-        others = state.waiting or state.prepared or state.builds or state.measures
-        if not others:
-            wall.send({"go": True})
-            return
+        if state.holder is running:
+            if not (state.waiting or state.builds or state.measures):
+                wall.send({"go": True})
+                return
+            state.holder = None
         running.spent_s, running.stage = running.spent(), "waiting"
         wall.stop()
         state.waiting.append(running)
-        state.holder = None
 
     def _release(self, state: _Run, running: _Running, *, reuse: bool) -> None:
         wall = running.wall
@@ -490,11 +467,10 @@ class Engine:
         state.active.pop(wall, None)
         if state.holder is running:
             state.holder = None
-            if not (state.waiting or state.prepared):
+            if not state.waiting:
                 self._quiet(False)
-        for line in (state.waiting, state.prepared):
-            with contextlib.suppress(ValueError):
-                line.remove(running)
+        with contextlib.suppress(ValueError):
+            state.waiting.remove(running)
         spare = len(self._idle) < self.limits.slots and not running.fresh
         if reuse and spare and wall.memory_bytes(family=False) < _RETIRE_BYTES:
             self._idle.append(wall)
@@ -549,7 +525,7 @@ class Engine:
     def _watch(self, state: _Run) -> None:
         """Kill what has used up its time or its memory."""
         for wall, running in state.active.items():
-            if running.stage not in ("running", "preparing") or running.killed:
+            if running.stage != "running" or running.killed:
                 continue
             if running.spent() > running.left_s:
                 running.killed = Failure(

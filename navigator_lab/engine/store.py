@@ -121,10 +121,20 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def _do(self, statement: str, *values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Execute a statement, once for each tuple of values, and fetch everything it finds.
+
+        Nothing stays open outside the lock: a half-read select of one thread would pin the snapshot
+        of the connection, and a write of another thread after a foreign one would then fail at once.
+        """
         with self._lock:
             try:
-                return self._db.execute(statement, values)
+                if len(values) < 2:
+                    return self._db.execute(statement, *values).fetchall()
+                with self._db:
+                    self._db.execute("begin immediate")
+                    self._db.executemany(statement, values)
+                return []
             except sqlite3.OperationalError as error:
                 raise WorkspaceError(
                     f"the index of the workspace {self.root} can't be used: {error}",
@@ -135,6 +145,9 @@ class Store:
                     f"the index of the workspace {self.root} is damaged: {error}",
                     f"delete {self.root} (everything in it can be made again)",
                 ) from error
+
+    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
+        return next(iter(self._do(statement, values)), None)
 
     # products
 
@@ -193,7 +206,7 @@ class Store:
 
     def product(self, name: str) -> Product | None:
         """A product by its digest; None if it isn't there or is damaged (then it is forgotten)."""
-        row = self._do("select value, files from products where digest = ?", (name,)).fetchone()
+        row = self._one("select value, files from products where digest = ?", name)
         if row is None:
             return None
         home, files = self._home(name), json.loads(row[1])
@@ -217,7 +230,7 @@ class Store:
 
     def recall(self, key: str) -> tuple[Record, Product] | None:
         """What the step with this key made; None if it never ran or its product is gone."""
-        row = self._do("select product, seconds, at from records where key = ?", (key,)).fetchone()
+        row = self._one("select product, seconds, at from records where key = ?", key)
         if row is None:
             return None
         product = self.product(row[0])
@@ -235,29 +248,28 @@ class Store:
 
     def last(self, address: str) -> tuple[dict[str, Any], str] | None:
         """The facts and product digest of the last time that this place in a plan was filled."""
-        row = self._do(
-            "select facts, product from records where address = ? order by at desc limit 1",
-            (address,),
-        ).fetchone()
+        row = self._one(
+            "select facts, product from records where address = ? order by at desc limit 1", address
+        )
         return None if row is None else (json.loads(row[0]), row[1])
 
     def cost(self, address: str, action: str) -> tuple[float, int] | None:
         """Seconds and bytes to expect: of this address last time, else the mean of its action."""
         asked = "select seconds, bytes from records join products on product = digest where "
-        row = self._do(asked + "address = ? order by at desc limit 1", (address,)).fetchone()
+        row = self._one(asked + "address = ? order by at desc limit 1", address)
         if row is None:
-            row = self._do(
+            row = self._one(
                 "select avg(seconds), avg(bytes) from records join products on product = digest"
                 " where facts like ?",
-                (f'%"action":{json.dumps(action)}%',),
-            ).fetchone()
+                f'%"action":{json.dumps(action)}%',
+            )
         return None if row is None or row[0] is None else (float(row[0]), int(row[1]))
 
     # failures: events, not truth
 
     def failed(self, key: str) -> tuple[Failure, float] | None:
         """How the step with this key failed last time, if that would happen again."""
-        row = self._do("select failure, seconds from failures where key = ?", (key,)).fetchone()
+        row = self._one("select failure, seconds from failures where key = ?", key)
         return None if row is None else (decode(Failure, json.loads(row[0])), row[1])
 
     def remember_failure(
@@ -275,11 +287,11 @@ class Store:
     def get(self, path: Path, kind: str = "sha256") -> str | None:
         """What was noted of a file (by default its sha256), if it has not changed since."""
         state = path.stat()
-        row = self._do(
+        row = self._one(
             "select said from outside where kind = ? and path = ? and size = ? and mtime_ns = ?"
             " and inode = ?",
-            (kind, str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino),
-        ).fetchone()
+            kind, str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino,
+        )  # fmt: skip
         return None if row is None else str(row[0])
 
     def put(self, path: Path, said: str, kind: str = "sha256") -> None:
@@ -331,17 +343,13 @@ class Store:
 
     def size_bytes(self) -> int:
         """Bytes of all products."""
-        return int(self._do("select coalesce(sum(bytes), 0) from products").fetchone()[0])
+        return int(self._do("select coalesce(sum(bytes), 0) from products")[0][0])
 
     def used(self, digests: set[str]) -> None:
         """These products were of use just now; `trim` takes the longest unused first."""
         now = time.time()
-        with self._lock:
-            self._db.execute("begin")
-            self._db.executemany(
-                "update products set used = ? where digest = ?", [(now, d) for d in digests]
-            )
-            self._db.execute("commit")
+        if digests:
+            self._do("update products set used = ? where digest = ?", *((now, d) for d in digests))
 
     def trim(self, max_bytes: int, keep: frozenset[str] = frozenset()) -> tuple[int, int]:
         """Drop the products longest unused until at most ``max_bytes`` remain.
@@ -352,7 +360,7 @@ class Store:
         if max_bytes < 0:
             raise ValueError(f"max_bytes is {max_bytes}; it can't be negative")
         total, dropped, freed = self.size_bytes(), 0, 0
-        rows = self._do("select digest, bytes from products order by used").fetchall()
+        rows = self._do("select digest, bytes from products order by used")
         for name, size in rows:
             if total <= max_bytes:
                 break

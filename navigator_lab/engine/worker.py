@@ -8,11 +8,9 @@ foreground: what reproduces a step under a debugger.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import errno
 import faulthandler
-import importlib
 import json
 import os
 import queue
@@ -132,12 +130,6 @@ def serve(wire: int) -> None:
     send({"ready": os.getpid()})
     while True:
         job = inbox.get()
-        if names := job.get("import"):  # bring what the next job needs, before it is timed
-            for name in names:
-                with contextlib.suppress(Exception):  # the job itself will say it better
-                    importlib.import_module(name)
-            send({"imported": True})
-            continue
         _redirect(job["log"])
         answer = _answer(job, tell, turn)
         sys.stdout.flush()

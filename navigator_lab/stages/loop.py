@@ -59,7 +59,10 @@ class Series:
 def measure(
     running: Running, feeds: list[Arrays], batch: int, load: Load, at: At, peak: Peak
 ) -> Series:
-    """Time calls, taking the feeds in turn, until `unsure` has nothing to say or a budget is used."""
+    """Time calls, taking the feeds in turn, until `unsure` has nothing to say or a budget is used.
+
+    The batch size must have been called once before.
+    """
     series = Series()
     endless = _endless(feeds)
     gc.collect()
@@ -92,13 +95,12 @@ def _endless(feeds: list[Arrays]) -> Iterator[Arrays]:
 def _warm_up(running: Running, feeds: Iterator[Arrays], series: Series, load: Load) -> None:
     """Call until the latency no longer falls, in windows of about 20 ms (3 calls at least).
 
-    The bound is counted from the second call on: the first may compile for minutes.
+    The very first call, which may compile for minutes, lies behind us.
     """
-    call(running, next(feeds))
     latencies: list[float] = []
     window = 3
     started = time.perf_counter()
-    most = max(0.3, load.seconds / 2)
+    most = max(0.3, load.seconds / 4)
     while True:
         before = time.perf_counter_ns()
         call(running, next(feeds))
@@ -107,7 +109,7 @@ def _warm_up(running: Running, feeds: Iterator[Arrays], series: Series, load: Lo
             window = max(3, min(1000, math.ceil(2e7 / max(1.0, sorted(latencies)[1]))))
         over = time.perf_counter() - started > most
         if over or (len(latencies) % window == 0 and statistics.settled(latencies, window)):
-            series.discarded += len(latencies) + 1
+            series.discarded += len(latencies)
             # A slow model has no time for three windows: that alone is no sign of trouble.
             series.settled = len(latencies) < 3 * window or statistics.settled(latencies, window)
             return

@@ -52,6 +52,7 @@ def profile(at: At, model: Product, samples: Product) -> Timing:
     started = time.perf_counter()
     with at.open(model, at.about, signature) as running:
         load_ms = (time.perf_counter() - started) * 1e3
+        at.turn()  # from here on the machine is ours
         peaks = [peak.host_bytes]
         for batch in sizes:
             if made and (why := _too_much(batch, peaks)):

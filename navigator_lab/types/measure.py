@@ -144,7 +144,7 @@ class Timing:
     """Value of ``profile``."""
 
     batches: tuple[BatchTiming, ...]
-    load_ms: float
+    load_ms: float  # one opening, with at most one other job beside it
     host_peak_bytes: int
     device_peak_bytes: int = 0
     noise: float | None = None  # A/A: relative difference of two halves of the same measurement

@@ -210,9 +210,11 @@ class At:
         self._say(text, share)
 
     def turn(self) -> None:
-        """Let the others that measure have their turn; returns when it is ours again.
+        """Let the others that measure have their turn; returns when the machine is ours alone.
 
-        While we wait this process is stopped, so its idle threads disturb nobody.
+        An action that measures asks for it before it times anything: until then it shares the
+        machine with others. While it waits its process is stopped, so its idle threads disturb
+        nobody.
         """
         self._turn()
 

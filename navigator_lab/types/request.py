@@ -21,7 +21,7 @@ class Load:
     width: float = 0.02
     p99: bool = False
     p99_width: float = 0.1
-    seconds: float = 1.0  # budget of one batch size of one target
+    seconds: float = 0.5  # budget of one batch size of one target
     min_calls: int = 20
     max_calls: int = 20_000
 

@@ -1,17 +1,24 @@
 """DenseNet-121 the whole way on the CPU: the first run, the same again, another tolerance.
 
-    python tests/benchmarks/bench_densenet.py [--baseline SECONDS]
+    python tests/benchmarks/bench_densenet.py [--predecessor PYTHON]
 
 Six candidates (eager, compile, TorchScript traced and scripted, torch.export, ONNX Runtime) at the
-batches 1, 2, 4 and 8. ``--baseline`` is the wall time of another tool on the same machine and the
-same candidates, for the ratio. Nothing here is a test; absolute times mean nothing elsewhere.
+batches 1, 2, 4 and 8, with no compiled code from earlier. ``--predecessor`` is an interpreter with
+``triton-model-navigator`` 0.14 and the same torch; it does the same after us, for the ratio
+(``pip install --no-deps triton-model-navigator==0.14.0`` and by hand what that imports: TensorRT,
+which it requires, can't be had everywhere and isn't used here). Nothing here is a test; absolute
+times mean nothing elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import torch
 import torchvision
@@ -28,12 +35,13 @@ ASKED = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--baseline", type=float, help="wall seconds of the other tool")
-    baseline = parser.parse_args().baseline
+    parser.add_argument("--predecessor", metavar="PYTHON", help="an interpreter that has it")
+    predecessor = parser.parse_args().predecessor
     torch.manual_seed(0)
     model = torchvision.models.densenet121(weights=None).eval()
     images = torch.randn(4, 3, 224, 224)
-    with tempfile.TemporaryDirectory() as workspace:
+    with tempfile.TemporaryDirectory() as workspace, tempfile.TemporaryDirectory() as cold:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cold
         begun = time.perf_counter()
         with nav.explore(model, images, name="densenet121", workspace=workspace) as lab:
             results = lab.run(**ASKED)
@@ -50,8 +58,13 @@ def main() -> None:
             begun = time.perf_counter()
             lab.run(tolerance=nav.Tolerance(relative=1e-3, absolute=1e-3))
             print(f"tolerance  {time.perf_counter() - begun:.3f} s")
-    if baseline:
-        print(f"ratio to the other tool: {first / baseline:.2f}")
+    if predecessor:
+        theirs = Path(__file__).with_name("predecessor_densenet.py")
+        asked = [predecessor, str(theirs), ",".join(map(str, ASKED["batches"]))]
+        said = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout
+        found = json.loads(said.splitlines()[-1])
+        print(f"theirs     {found['seconds']:.1f} s, {found['points']} of 24 points")
+        print(f"ratio      {first / found['seconds']:.2f}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -202,7 +203,9 @@ def test_in_the_background(lab):
             lab.start(formats=["toy"])
         return await job
 
-    results = asyncio.run(awaited())
+    # In a thread of its own: the browser tests leave an event loop running in the main one.
+    with ThreadPoolExecutor(1) as pool:
+        results = pool.submit(lambda: asyncio.run(awaited())).result()
     assert ran(results) == 9
     job = lab.start(formats=["toy"], seconds=30.0, width=1e-6, max_batch=4)
     job.cancel()
