@@ -112,6 +112,7 @@ def _output(
     signal = sum(m.signal for m in motions.values())
     noise = sum(m.noise for m in motions.values())
     square = sum(m.square for m in motions.values() if m.seen > 1)
+    own = None if discrete or not signal else _own_noise(wanted, theirs, name, axis)
     share = math.sqrt(signal / square) if square > 0 and signal >= 0 else None
     if any(m.seen > 1 for m in motions.values()) and share is None:
         share = 0.0
@@ -136,6 +137,7 @@ def _output(
         bias=sums.bias,
         cosine=sums.cosine,
         sqnr_db=_decibels(signal, noise) if moved and not discrete else None,
+        reference_sqnr_db=None if own is None else _decibels(signal, own),
         top1_agreement=agree / rows if logits and rows else None,
         moved=moved,
         moved_share=share,
@@ -251,6 +253,33 @@ def _varies(wanted: Outputs, theirs: Load, name: str) -> bool:
     alone = [i for i, case in enumerate(wanted.cases) if case.batch == 1]
     first = theirs(alone[0], name)
     return any(not np.array_equal(first, theirs(i, name)) for i in alone[1:])
+
+
+def _own_noise(wanted: Outputs, theirs: Load, name: str, axis: int | None) -> float | None:
+    """How far the reference's answers in a batch are from its own alone, summed like the noise of a
+    candidate; None if that can't be told."""
+    import numpy as np
+
+    if axis is None:
+        return None
+    alone = {case.indices[0]: i for i, case in enumerate(wanted.cases) if case.batch == 1}
+    noise, rows = 0.0, 0
+    for index, case in enumerate(wanted.cases):
+        if case.batch == 1:
+            continue
+        batch = theirs(index, name)
+        if axis >= batch.ndim or batch.shape[axis] != case.batch:
+            return None
+        for row, sample in enumerate(case.indices):
+            one = theirs(alone[sample], name)
+            other = np.take(batch, [row], axis=axis)
+            if one.shape != other.shape:
+                return None
+            a, b = _flat(one), _flat(other)
+            fine = np.isfinite(a) & np.isfinite(b)
+            error = a[fine] - b[fine]
+            noise, rows = noise + float(error @ error), rows + 1
+    return noise * len(alone) / rows if rows else None
 
 
 def _decibels(signal: float, noise: float) -> float:

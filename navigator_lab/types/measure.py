@@ -83,6 +83,9 @@ class OutputAccuracy:
     bias: float = 0.0  # mean of the candidate minus the reference
     cosine: float = 1.0
     sqnr_db: float | None = None  # of the part that depends on the input; None: nothing moves
+    # The same between the reference's own answers alone and in batches: its rounding, as far as that
+    # shows (inf: it doesn't). None: not known.
+    reference_sqnr_db: float | None = None
     top1_agreement: float | None = None  # where the output looks like logits
     moved: bool = True  # the samples move this output
     moved_share: float | None = None  # rms of the part that depends on the input ÷ rms of it all

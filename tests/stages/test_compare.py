@@ -379,3 +379,17 @@ def test_other_cases_are_an_error(against, bench, sign):
             reference=bench.outputs(draws(3)),
             samples=samples,
         )
+
+
+@pytest.mark.parametrize(("scale", "decibels"), [(0.0, math.inf), (1e-4, 80.0)])
+def test_what_the_reference_itself_keeps_between_batches(against, scale, decibels):
+    alone = draws(8, (1, 400))
+    batches = [
+        {"y": np.concatenate([one["y"] for one in noisy(part, scale)])}
+        for part in (alone[:4], alone[4:])
+    ]
+    cases = [*(Case((i,)) for i in range(8)), Case((0, 1, 2, 3)), Case((4, 5, 6, 7))]
+    wanted = [*alone, *batches]
+    one = against(noisy(wanted, 1e-2), wanted, ("batch", 400), cases=cases).outputs[0]
+    assert one.reference_sqnr_db == pytest.approx(decibels, abs=1.0)
+    assert one.sqnr_db == pytest.approx(40, abs=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -234,3 +235,35 @@ def fields(one):
 def test_judging_loads_no_numpy():
     code = "import navigator_lab.stages.judge, sys; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("what", ["weights", "inputs", "output"])
+def test_a_single_rounding_to_16_bits_is_no_fp32(accuracy, what):
+    weights = DRAW.normal(size=(64, 50)).astype(np.float32)
+    inputs = [DRAW.normal(size=(1, 64)).astype(np.float32) for _ in range(8)]
+
+    def run(silently):
+        half = {
+            name: np.float16 if name == silently else np.float32
+            for name in ("weights", "inputs", "output")
+        }
+        w = weights.astype(half["weights"]).astype(np.float32)
+        made = [x.astype(half["inputs"]).astype(np.float32) @ w for x in inputs]
+        return [one.astype(half["output"]).astype(np.float32) for one in made]
+
+    found = accuracy(run(what), run(None))
+    assert 70 < found.outputs[0].sqnr_db < 80
+    assert not judge(found, DEFAULTS[Precision.FP32]).passed
+    assert judge(found, DEFAULTS[Precision.FP16]).passed
+
+
+def test_no_more_is_asked_than_the_reference_keeps_itself(accuracy):
+    wanted = answers(8, 200)
+    [one] = accuracy(off(wanted, 2e-4), wanted).outputs
+    assert one.sqnr_db == pytest.approx(74, abs=1)
+    for own, passes in ((None, False), (math.inf, False), (100.0, False), (84.0, True)):
+        found = Accuracy((dataclasses.replace(one, reference_sqnr_db=own),))
+        assert judge(found, DEFAULTS[Precision.FP32]).passed == passes
+    # A limit that the user gave is the limit.
+    found = Accuracy((dataclasses.replace(one, reference_sqnr_db=84.0),))
+    assert not judge(found, Tolerance(1e-3, spread=1e-3, sqnr_db=80)).passed
