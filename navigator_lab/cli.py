@@ -96,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--name", help="of the model on the server")
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--overwrite", action="store_true", help="replace a version that is there")
+    one = command("check", _check, "what a Triton server would refuse in a model repository")
+    one.add_argument("repository", metavar="REPO", help="a folder, or an fsspec URL")
+    one.add_argument("--gpus", type=int, metavar="N", help="how many the server has")
+    one.add_argument("--triton", metavar="VERSION", help="the server's version, as 2.51")
     one = command("doctor", _doctor, "what this machine can do, and the line that adds the rest")
     one = command("lab", _lab, "JupyterLab on a copy of the notebooks: start with quickstart")
     one.add_argument("--dir", type=Path, default=Path(NOTEBOOKS), metavar="DIR",
@@ -327,6 +331,29 @@ def _package(asked: argparse.Namespace) -> int:
     else:
         print(folder)
     return 0
+
+
+def _check(asked: argparse.Namespace) -> int:
+    from .triton import check
+
+    more = {"triton": asked.triton} if asked.triton else {}
+    found = check(asked.repository, gpus=asked.gpus, **more)
+    refused = any(one.error for one in found)
+    if asked.json:
+        _print({
+            "refused": refused,
+            "findings": [
+                {"model": one.model, "error": one.error, "finding": one.message,
+                 "remedy": one.remedy} for one in found
+            ],
+        })  # fmt: skip
+    else:
+        for one in found:
+            print(f"{one.model}: {'refused' if one.error else 'note'}: {one.message}")
+            if one.remedy:
+                print(f"    {one.remedy}")
+        print("a server would refuse this" if refused else "a server would take this")
+    return 1 if refused else 0
 
 
 def _doctor(asked: argparse.Namespace) -> int:

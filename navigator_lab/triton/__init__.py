@@ -6,9 +6,40 @@
 - `artefact`: what a model file says of itself
 - `rehearsal`: whether the backend computes what was measured
 - `repository`: adding to a repository, whole or not at all
-- `checks`: what a server would refuse
+- `checks`: what a server would refuse, in its words
 - `runtime`, `server`, `keeper`, `backends`: a real ``tritonserver`` on loopback
 
 Which package a user gets is the stage's business (`navigator_lab.stages.package`); nothing here
 knows of engines or sessions.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checks import Finding, check, check_config, check_model
+
+_WHERE = {
+    "Finding": "checks",
+    "check": "checks",
+    "check_config": "checks",
+    "check_model": "checks",
+}
+
+__all__ = ["Finding", "check", "check_config", "check_model"]
+
+
+def __getattr__(name: str) -> Any:
+    """Names of this room, brought when first asked for."""
+    import importlib
+
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

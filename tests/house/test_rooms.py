@@ -32,7 +32,7 @@ MAY_LOOK = {
     "doctor": {*FREE, "catalog", "engine"},
     "lab": {*FREE},
     "cli": {*FREE, "views", "session", "catalog", "engine", "sources", "demo", "doctor", "lab",
-            "navigator_lab"},
+            "navigator_lab", "triton"},
     "ui": {*FREE, "ui", "views", "session", "demo"},
     "__init__": {*FREE, "session", "ui"},
 }  # fmt: skip

@@ -1,0 +1,172 @@
+"""The configuration against the model file, where the file's own runtime is installed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...errors import PackageError
+from ..artefact import Ports, ports
+from ..config import dtype_name, messages, type_name, type_text
+from ..native import DEFAULT_FILES
+from .finding import Finding, noted, refused
+
+KNOWN = (*DEFAULT_FILES, "tensorrtllm", "vllm", "dali", "fil", "identity", "repeat", "square")
+LOOKED_INTO = ("onnxruntime", "openvino", "pytorch")
+
+
+def filename(config: Any) -> str:
+    """The file that the backend opens in a version folder."""
+    return config.default_model_filename or DEFAULT_FILES.get(config.backend, "")
+
+
+def known(config: Any) -> Iterator[Finding]:
+    """Whether the backend is one that servers have."""
+    if not config.backend:
+        return
+    if config.backend not in KNOWN:
+        yield noted(
+            f"unable to find backend library for backend '{config.backend}', try specifying runtime "
+            "on the model configuration.",
+            "it is none of Triton's own, and must lie in the server's backend directory; Triton's "
+            f"are {', '.join(KNOWN)}",
+        )
+    elif config.backend == "tensorflow":
+        yield noted(
+            "Triton's tensorflow backend is not in servers after 25.02",
+            "serve it as ONNX, or with the Python backend",
+        )
+
+
+def model_files(config: Any, folder: Path, served: list[int]) -> Iterator[Finding]:
+    """The model file of each version that would be served: is it there, and does it agree?"""
+    if config.backend not in KNOWN:
+        return
+    name = filename(config)
+    for version in served:
+        path = folder / str(version) / name
+        if not path.exists():
+            yield refused(
+                f"unable to find '{version}/{name}' for the {config.backend} backend",
+                "put the model's file there, or name it in default_model_filename",
+            )
+        else:
+            yield from _file(path, config)
+
+
+def _file(path: Path, config: Any) -> Iterator[Finding]:
+    backend = config.backend
+    if backend not in LOOKED_INTO:
+        return
+    try:
+        found = ports(backend, path)
+    except ImportError as error:
+        yield noted(f"{path.name} was not looked into: {error}", "install it")
+        return
+    except PackageError as error:
+        yield refused(error.message, error.remedy or "put a model there that the backend can open")
+        return
+    if found.problem:
+        yield refused(
+            f"unable to load {path.name}: {found.problem}", "serve it with the Python backend"
+        )
+    if backend == "pytorch":
+        if config.input and len(found.inputs) != len(config.input):
+            yield _count(config, found)
+        return
+    if config.input and len(found.inputs) > len({io.name for io in config.input}):
+        yield _count(config, found)
+    for kind, have, said in (
+        ("input", found.inputs, config.input),
+        ("output", found.outputs, config.output),
+    ):
+        by_name = {port.name: port for port in have}
+        for io in said:
+            port = by_name.get(io.name)
+            if port is None:
+                names = ", ".join(sorted(by_name))
+                yield refused(
+                    f"unexpected inference {kind} '{io.name}', allowed {kind}s are: {names}",
+                    "use the names of the model file",
+                )
+                continue
+            # The openvino backend converts to the type that is asked.
+            asked = dtype_name(type_text(io.data_type)) if io.data_type else port.dtype
+            if asked != port.dtype and backend == "onnxruntime":
+                yield refused(
+                    f"configuration expects datatype {type_text(io.data_type)} for {kind} "
+                    f"'{io.name}', model provides {port.dtype}",
+                    f"write data_type: {type_name(port.dtype)}",
+                )
+            if port.dims is not None:
+                yield from _dims(kind, io, port.dims, config.max_batch_size)
+
+
+def _count(config: Any, found: Ports) -> Finding:
+    return refused(
+        f"configuration expects {len(config.input)} inputs, model provides {len(found.inputs)}",
+        "the model's are " + ", ".join(port.name for port in found.inputs),
+    )
+
+
+def _dims(kind: str, io: Any, dims: tuple[int, ...], largest: int) -> Iterator[Finding]:
+    asked = list(io.reshape.shape if io.HasField("reshape") else io.dims)
+    if not dims:
+        if largest or any(d != 1 for d in asked):
+            yield refused(
+                f"scalar tensor '{io.name}' should only provide 1 in a model without batching, "
+                f"not {asked}",
+                "write dims: 1 and max_batch_size: 0",
+            )
+        return
+    if largest:
+        if dims[0] != -1:
+            yield refused(
+                f"tensor '{io.name}': for the model to support batching the first dimension must "
+                f"be -1; but shape expected by the model is {list(dims)}",
+                "write max_batch_size: 0, or build the model with a free batch axis",
+            )
+            return
+        asked = [-1, *asked]
+    exact = kind == "output"
+    if len(asked) != len(dims) or any(
+        a != d and (exact or d != -1) for a, d in zip(asked, dims, strict=True)
+    ):
+        yield refused(
+            f"tensor '{io.name}': the model's shape is {list(dims)} but the configuration specifies "
+            f"{asked}",
+            f"write dims: {list(dims[1:] if largest else dims)}",
+        )
+
+
+def completed(config: Any, folder: Path, served: list[int]) -> bool:
+    """Fill in inputs and outputs from the model file, as its backend would. Are they known now?
+
+    A batch size that isn't given stays as it is.
+    """
+    if config.platform == "ensemble" or (config.input and config.output):
+        return True
+    if config.backend not in LOOKED_INTO[:2] or not served:
+        return False
+    path = folder / str(served[-1]) / filename(config)
+    try:
+        found = ports(config.backend, path)
+    except (ImportError, PackageError):
+        return False  # said by `model_files`
+    if any(port.dims is None for port in (*found.inputs, *found.outputs)):
+        return False
+    every = (*found.inputs, *found.outputs)
+    if not config.max_batch_size and all((port.dims or (0,))[0] == -1 for port in every):
+        config.max_batch_size = 4  # the server's default
+    for have, into in ((found.inputs, config.input), (found.outputs, config.output)):
+        if into:
+            continue
+        for port in have:
+            dims = list(port.dims or ())[1 if config.max_batch_size else 0 :]
+            into.add(
+                name=port.name,
+                data_type=messages().DataType.Value(type_name(port.dtype)),
+                dims=dims or [1],
+            )
+    return True
