@@ -27,8 +27,10 @@ class ScriptOptions:
     freeze: bool = option(
         False, "fold the weights into the graph (torch.jit.freeze); Triton's backend doesn't"
     )
-    profile: bool = option(
-        True, "let the executor specialise on the shapes it saw first, and fuse; Triton's default"
+    profile: bool | None = option(
+        None,
+        "let the executor specialise on the shapes it saw first, and fuse. None: on a CPU only; on "
+        "CUDA its fuser compiles a kernel for each shape, minutes for a large network",
     )
 
 
@@ -68,7 +70,8 @@ def jit(model: Product, opening: Opening) -> Iterator[Session]:
         return call
 
     # The reference runs the operators as they lie, so that no fusion is in the right answer.
-    profile = options.profile and not opening.reference
+    wanted = opening.target.device.kind == "cpu" if options.profile is None else options.profile
+    profile = wanted and not opening.reference
     with (
         torch.jit.optimized_execution(profile),
         session(opening, opened, flat=is_flat(model.value)) as running,

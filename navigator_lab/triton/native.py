@@ -242,11 +242,15 @@ def tune(config: Any, target: Target, found: Fit, options: Any, notes: list[str]
             accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
             accelerator.name = "cuda"
             accelerator.parameters["use_tf32"] = "1" if target.precision == Precision.TF32 else "0"
-    elif found.backend == "pytorch" and target.device.kind == "cuda":
-        notes.append(
-            "whether TF32 is used is the server's default: Triton's pytorch backend has no "
-            "parameter for it"
-        )
+    elif found.backend == "pytorch":
+        wanted = getattr(options, "profile", None)
+        if not (target.device.kind == "cpu" if wanted is None else wanted):
+            _parameters(config, {"DISABLE_OPTIMIZED_EXECUTION": "true"})
+        if target.device.kind == "cuda":
+            notes.append(
+                "whether TF32 is used is the server's default: Triton's pytorch backend has no "
+                "parameter for it"
+            )
 
 
 def _parameters(config: Any, said: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from triton_making import make, onnx_file, product, signature
 
 from navigator_lab.errors import PackageError
+from navigator_lab.runners.torchscript import ScriptOptions
 from navigator_lab.triton import config as configs
 from navigator_lab.triton import native
 from navigator_lab.triton.carry import pickled_modules
@@ -255,3 +256,18 @@ def test_a_model_that_keeps_state_is_not_held_against_itself(tmp_path):
     sig = dataclasses.replace(SIG, stateful=True)
     _, value = make(tmp_path, "onnx:fp32@odd-cpu", model, sig, SAMPLES, name="m")
     assert value.backend == "onnxruntime"
+
+
+@pytest.mark.parametrize(
+    ("device", "profile", "off"),
+    [("cpu", None, False), ("cuda:0", None, True), ("cuda:0", True, False), ("cpu", False, True)],
+)
+def test_torchscript_is_served_as_it_was_measured(device, profile, off):
+    config, notes = configs.messages().ModelConfig(), []
+    found = native.Fit("pytorch")
+    options = ScriptOptions(profile=profile)
+    native.tune(config, Target.parse(f"torchscript:fp32@jit-{device}"), found, options, notes)
+    said = (
+        config.parameters["DISABLE_OPTIMIZED_EXECUTION"].string_value if config.parameters else ""
+    )
+    assert said == ("true" if off else "")
