@@ -19,8 +19,10 @@ from ..types.request import Load
 from ..types.signature import Signature
 from . import statistics
 from .calls import Refused, call, out_of_memory, words, wrong_size
+from .judge import DEFAULTS
 from .loop import Series, measure, unsure
 from .memory import Peak, available
+from .rows import Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +51,7 @@ def profile(at: At, model: Product, samples: Product) -> Timing:
     made: list[BatchTiming] = []
     noises: list[float] = []
     peak = Peak(at.about.device)
+    rows = Rows(signature, DEFAULTS[at.about.precision], _distinct(given, signature))
     started = time.perf_counter()
     with at.open(model, at.about, signature) as running:
         load_ms = (time.perf_counter() - started) * 1e3
@@ -60,8 +63,10 @@ def profile(at: At, model: Product, samples: Product) -> Timing:
                 break
             try:
                 feeds = _feeds(given, signature, batch)
-                if why := wrong_size(call(running, feeds[0]), feeds[0], signature, batch):
+                answer = call(running, feeds[0])
+                if why := wrong_size(answer, feeds[0], signature, batch) or rows.differ(answer):
                     raise Refused(why)
+                del answer
                 series = measure(running, feeds, batch, load, at, peak)
                 series.discarded += 1
             except Exception as error:  # a runtime may raise anything; raised again, or noted
@@ -131,6 +136,11 @@ def _feeds(given: list[Arrays], signature: Signature, batch: int) -> list[Arrays
     count = max(1, min(ROTATED, len(chosen), ROTATED_BYTES // size))
     turned = (chosen[i:] + chosen[:i] for i in range(1, count))
     return [first, *(of_samples.batch_of(one, signature, batch) for one in turned)]
+
+
+def _distinct(given: list[Arrays], signature: Signature) -> int:
+    """After how many rows of a batch the samples repeat."""
+    return len(max(of_samples.groups(given, signature), key=len)) if signature.batched else 1
 
 
 def _shapes(feeds: Arrays) -> list[tuple[int, ...]]:

@@ -1,0 +1,81 @@
+"""Whether a larger batch still answers each sample as a smaller one did.
+
+`compare` holds a target to the reference alone and at one larger batch; a runtime can be right there
+and wrong at the next size (a kernel of another tile, a buffer that was sized too small). What is
+timed is looked at here, each batch against the one before, with the target as its own witness: the
+limits are wide, and only a row that is another answer altogether is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..types.measure import Tolerance
+from ..types.signature import Signature
+from .calls import checked, output_axis
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = dict[str, np.ndarray]
+
+WIDE = 10.0  # times the tolerance: rounding differs from batch to batch, answers don't
+SHARE = 0.5  # of a row's elements beyond that
+
+
+class Rows:
+    """Remembers the answers of the last batch. ``distinct``: samples, before they repeat."""
+
+    def __init__(self, signature: Signature, limit: Tolerance, distinct: int) -> None:
+        self.signature, self.limit, self.distinct = signature, limit, max(1, distinct)
+        self.last: Arrays = {}
+
+    def differ(self, outputs: Arrays) -> str:
+        """Which rows of this batch are another answer than the same samples had; "" if none are."""
+        import numpy as np
+
+        arrays, _ = checked(outputs, [spec.name for spec in self.signature.outputs])
+        if self.signature.stateful:
+            return ""
+        for name, array in arrays.items():
+            axis = output_axis(self.signature, name)
+            if axis is None or array.dtype.kind not in "fciub":
+                continue
+            rows = np.moveaxis(array, axis, 0)
+            known = self.last.get(name, rows[:0])
+            if known.shape[1:] != rows.shape[1:]:
+                known = rows[:0]  # its other sizes come from the data
+            for i, row in enumerate(rows):
+                first = i % self.distinct
+                before = known[i] if i < len(known) else rows[first] if first < i else None
+                if before is not None and self._other(row, before):
+                    return (
+                        f"{name}: row {i} of a batch of {len(rows)} is not what the same sample gave "
+                        f"{'in a smaller batch' if i < len(known) else f'as row {first}'}"
+                    )
+        self.last = {name: np.array(array) for name, array in self._led(arrays).items()}
+        return ""
+
+    def _led(self, arrays: Arrays) -> Arrays:
+        import numpy as np
+
+        axes = {name: output_axis(self.signature, name) for name in arrays}
+        return {n: np.moveaxis(a, axes[n], 0) for n, a in arrays.items() if axes[n] is not None}
+
+    def _other(self, row: np.ndarray, before: np.ndarray) -> bool:
+        import numpy as np
+
+        if not row.size:
+            return False
+        if row.dtype.kind not in "fc":
+            return bool(np.mean(row != before) > SHARE)
+        wide = np.complex128 if row.dtype.kind == "c" else np.float64
+        a, b = row.astype(wide), before.astype(wide)
+        with np.errstate(all="ignore"):
+            size = np.abs(b)
+            spread = float(np.std(b[np.isfinite(b)])) if np.isfinite(b).any() else 0.0
+            # A row of few elements has no spread to speak of: its own size is the measure too.
+            base = self.limit.absolute + self.limit.spread * max(spread, float(np.nanmean(size)))
+            allowed = WIDE * (base + self.limit.relative * size)
+            off = ~((np.abs(a - b) <= allowed) | (a == b) | (np.isnan(a) & np.isnan(b)))
+        return bool(np.mean(off) > SHARE)
