@@ -180,29 +180,33 @@ class Store:
             content = {"files": {n: h for n, (_, _, h) in found.items()}, "value": value}
             name = identity or digest(content)
             home = self._home(name)
-            home.parent.mkdir(exist_ok=True)
-            try:
-                os.replace(folder, home)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                # Somebody made the same. Ours replaces it only if theirs is damaged.
-                if self.product(name) is None:
+            size = sum(s for s, _, _ in found.values())
+            # Between the move and the line in the index it looks damaged to whoever makes the same.
+            with self._moving():
+                if home.is_dir():
+                    if (kept := self.product(name)) is not None:
+                        shutil.rmtree(folder, ignore_errors=True)
+                        return kept
                     shutil.rmtree(home, ignore_errors=True)
-                    os.replace(folder, home)
-                else:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    kept = self.product(name)
-                    assert kept is not None
-                    return kept
+                home.parent.mkdir(exist_ok=True)
+                os.replace(folder, home)
+                self._do(
+                    "insert or replace into products values (?, ?, ?, ?, ?)",
+                    (name, canonical(value).decode(), json.dumps(found), size, time.time()),
+                )
         except OSError as error:
             raise _unusable(self.root, error) from error
-        size = sum(s for s, _, _ in found.values())
-        self._do(
-            "insert or replace into products values (?, ?, ?, ?, ?)",
-            (name, canonical(value).decode(), json.dumps(found), size, time.time()),
-        )
         return Product(name, home, value, {n: s for n, (s, _, _) in found.items()})
+
+    @contextlib.contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Alone among all threads and processes that keep something in this workspace."""
+        handle = os.open(self.root / "claims" / "keep", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def product(self, name: str) -> Product | None:
         """A product by its digest; None if it isn't there or is damaged (then it is forgotten)."""

@@ -100,11 +100,11 @@ def turns(at):
     """Measures in turn: notes when it had the machine."""
     spans = []
     for _ in range(4):
+        at.turn()
         begun = time.monotonic()
         while time.monotonic() - begun < 0.05:
             pass
         spans.append([begun, time.monotonic()])
-        at.turn()
     return {"spans": spans}
 
 
