@@ -100,6 +100,28 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("repository", metavar="REPO", help="a folder, or an fsspec URL")
     one.add_argument("--gpus", type=int, metavar="N", help="how many the server has")
     one.add_argument("--triton", metavar="VERSION", help="the server's version, as 2.51")
+    one = command("replay", _replay, "serve a model repository with a real Triton server, send it "
+                  "samples over HTTP and gRPC, compare the answers, and stop it")  # fmt: skip
+    _served(one)
+    one.add_argument("--expected", metavar="FILE", help="an .npz of the right answers by output")
+    one.add_argument("--relative", type=float, help="tolerance: share of the reference's value")
+    one.add_argument("--absolute", type=float, help="tolerance: in the output's own unit")
+    one.add_argument("--protocols", type=_list, default=["http", "grpc"], metavar="A,B")
+    one = command("load-test", _load_test, "load on a model of a repository: latency, throughput, "
+                  "queue and batches")  # fmt: skip
+    _served(one)
+    one.add_argument("--concurrency", type=_list, metavar="1,8", help="closed loop: under way")
+    one.add_argument("--rate", type=_list, metavar="50,100", help="open loop: requests a second")
+    one.add_argument("--arrivals", choices=("poisson", "constant"), default="poisson")
+    one.add_argument("--trace", type=Path, metavar="FILE", help="open loop: seconds, one a line")
+    one.add_argument("--p99-ms", type=float, help="search the highest rate that keeps it")
+    one.add_argument("--sweep", type=_list, nargs="+", metavar="NAME=1,2", help="settings to try: "
+                     "max_batch_size, max_queue_delay_us, instance_count")  # fmt: skip
+    one.add_argument("--request-batch", type=int, default=1, metavar="N", help="samples in each")
+    one.add_argument("--seconds", type=float, default=3.0, help="of each load")
+    one.add_argument("--count", type=int, help="requests of each load, instead of seconds")
+    one.add_argument("--processes", type=int, help="that send; more as needed by default")
+    one.add_argument("--plot", type=Path, metavar="FILE.html", help="write the plots there")
     one = command("doctor", _doctor, "what this machine can do, and the line that adds the rest")
     one = command("lab", _lab, "JupyterLab on a copy of the notebooks: start with quickstart")
     one.add_argument("--dir", type=Path, default=Path(NOTEBOOKS), metavar="DIR",
@@ -113,6 +135,18 @@ def _parser() -> argparse.ArgumentParser:
         "--max", default="10GB", metavar="SIZE", help="as 500MB or 10GB (default 10GB)"
     )
     return parser
+
+
+def _served(one: argparse.ArgumentParser) -> None:
+    """Arguments that say which model, on which server, and what it is sent."""
+    one.add_argument("repository", type=Path, metavar="REPO")
+    one.add_argument("--model", metavar="NAME", help="of the repository; may be left out if alone")
+    one.add_argument("--samples", metavar="FILE", help="an .npz of inputs by name "
+                     "(default: what the model is warmed up with)")  # fmt: skip
+    one.add_argument("--url", metavar="HOST:PORT", help="a Triton that runs already, HTTP address")
+    one.add_argument("--grpc", metavar="HOST:PORT", help="its gRPC address (default: next port)")
+    one.add_argument("--server", choices=("auto", "path", "wheel"), default="auto",
+                     help="the tritonserver on PATH, or the wheel's (default: the first there is)")  # fmt: skip
 
 
 def _what(one: argparse.ArgumentParser) -> None:
@@ -354,6 +388,87 @@ def _check(asked: argparse.Namespace) -> int:
                 print(f"    {one.remedy}")
         print("a server would refuse this" if refused else "a server would take this")
     return 1 if refused else 0
+
+
+def _serving(asked: argparse.Namespace) -> dict[str, Any]:
+    def say(text: str) -> None:
+        if sys.stderr.isatty() and not asked.json:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+    return {
+        "samples": asked.samples, "url": asked.url, "grpc": asked.grpc, "which": asked.server,
+        "say": say,
+    }  # fmt: skip
+
+
+def _replay(asked: argparse.Namespace) -> int:
+    from .session.serving import replay_repository
+    from .types.measure import Tolerance
+
+    limit = None
+    if asked.relative is not None or asked.absolute is not None:
+        limit = Tolerance(asked.relative or 0.0, asked.absolute or 0.0)
+    how = _serving(asked)
+    found = replay_repository(
+        asked.repository, asked.model, expected=asked.expected, tolerance=limit,
+        protocols=asked.protocols, **how,
+    )  # fmt: skip
+    how["say"]("")
+    if asked.json:
+        _print({"replays": [one.to_dict() for one in found]})
+    else:
+        print("\n\n".join(map(str, found)))
+    return 1 if any(one.passed is False for one in found) else 0
+
+
+def _load_test(asked: argparse.Namespace) -> int:
+    from .session.loading import load_test
+    from .session.serving import serve_repository
+
+    how = _serving(asked)
+    wanted: dict[str, Any] = {
+        "concurrency": _numbers(asked.concurrency, int), "rate": _numbers(asked.rate, float),
+        "trace": _numbers(asked.trace.read_text().split(), float) if asked.trace else None,
+        "arrivals": asked.arrivals, "p99_ms": asked.p99_ms, "request_batch": asked.request_batch,
+        "seconds": asked.seconds, "count": asked.count, "processes": asked.processes,
+    }  # fmt: skip
+    if asked.sweep:
+        wanted["sweep"] = _settings(asked.sweep)
+    with serve_repository(asked.repository, asked.model, send=False, **how) as served:
+        found = load_test(served, say=how["say"], **wanted)
+    how["say"]("")
+    if asked.plot:
+        from .views import load
+
+        asked.plot.write_text(load.page(found), encoding="utf-8")
+    if asked.json:
+        _print(found.to_dict())
+    else:
+        print(found)
+    stopped = any(point.ended for point in found.points)
+    return 1 if stopped or (found.limit_ms is not None and found.best is None) else 0
+
+
+def _numbers(texts: Sequence[str] | None, kind: type[int] | type[float]) -> list[Any] | None:
+    from .errors import RequestError
+
+    try:
+        return None if texts is None else [kind(text) for text in texts]
+    except ValueError as error:
+        raise RequestError(f"{', '.join(texts or ())} are no numbers: {error}") from None
+
+
+def _settings(parts: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+    """``max_batch_size=4,8 instance_count=1,2`` as a dict."""
+    from .errors import RequestError
+
+    made: dict[str, list[int]] = {}
+    for part in parts:
+        name, mark, first = part[0].partition("=")
+        if not mark:
+            raise RequestError(f"{part[0]!r} is no setting", "as max_batch_size=4,8")
+        made[name] = _numbers([first, *part[1:]], int) or []
+    return made
 
 
 def _doctor(asked: argparse.Namespace) -> int:

@@ -55,7 +55,7 @@ def package(
         run_options=run_options,
         label=f"package {target}",
     )
-    product = _settled(engine, step)
+    product = settled(engine, step)
     made = product.read(Package)
     return publish(product.path / made.name, repository, overwrite=overwrite)
 
@@ -83,10 +83,15 @@ def find_batch(
         run_options=run_options,
         label=f"find_batch {target}",
     )
-    return _settled(engine, step).read(BatchLimit)
+    return settled(engine, step).read(BatchLimit)
 
 
-def _settled(engine: Engine, step: Step) -> Product:
+def settled(engine: Engine, step: Step) -> Product:
+    """What a step makes, from the store or now.
+
+    Raises:
+        PackageError: it fails.
+    """
     outcome = engine.run((step,), retry_failed=True)[step]
     if isinstance(outcome, Failed):
         raise PackageError(outcome.failure.message, outcome.failure.remedy)

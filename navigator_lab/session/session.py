@@ -25,15 +25,16 @@ from ..views.preview import Preview
 from ..views.results import Results
 from ..views.targets import Targets, TargetState
 from . import packaging
-from .explored import Explored, Tolerances
+from .explored import Tolerances
 from .job import Job
+from .live import Live
 from .saving import save, write_run
 
 Listener = Callable[[Event], None]
 _LOAD = {f.name for f in dataclasses.fields(Load)}
 
 
-class Session(Explored):
+class Session(Live):
     """Made by `navigator_lab.explore`. See `run` for what it can do."""
 
     def __init__(

@@ -106,6 +106,12 @@ def cache_folder() -> Path:
     return Path(base) / "navigator_lab"
 
 
+def on_path() -> Path | None:
+    """The ``tritonserver`` of this machine, as in Triton's own container; None if there is none."""
+    found = shutil.which("tritonserver")
+    return Path(found) if found else None
+
+
 def ready(say: Callable[[str], None] = lambda text: None) -> Runtime:
     """The server's parts; the first time they are brought from PyPI (about 75 MB).
 

@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NavigatorError, PackageError
 from .repository import CONFIG
-from .runtime import STANDINS, Runtime, ready
+from .runtime import STANDINS, TRITON, WHEEL, Runtime, on_path, ready
+from .wire import Http
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,66 +40,84 @@ _TAKEN = "already in use"
 
 
 class Server:
-    """A running server. Made by `serve`, which also ends it."""
+    """A running server. Made by `serve`, which also ends it, or by `navigator_lab.triton.remote`.
 
-    def __init__(self, process: subprocess.Popen[bytes], http: int, grpc: int, log: Path) -> None:
+    ``words`` say what it is; ``standins`` is True where Python stand-ins take the C++ backends'
+    places; ``process`` is None where the server isn't ours.
+    """
+
+    def __init__(
+        self,
+        http: str,
+        grpc: str,
+        words: str,
+        *,
+        process: subprocess.Popen[bytes] | None = None,
+        log: Path | None = None,
+        standins: bool = False,
+    ) -> None:
+        self.wire = Http(http)
+        self.http = self.wire.address
+        self.grpc = grpc
+        self.words = words
         self.process = process
-        self.http = f"127.0.0.1:{http}"
-        self.grpc = f"127.0.0.1:{grpc}"
         self.log_path = log
-        self._local = threading.local()
-
-    @property
-    def client(self) -> Any:
-        """A ``tritonclient.http`` client, one for each thread."""
-        if not hasattr(self._local, "client"):
-            import tritonclient.http as http
-
-            self._local.client = http.InferenceServerClient(
-                self.http, network_timeout=600.0, connection_timeout=60.0
-            )
-        return self._local.client
+        self.standins = standins
+        self.changed: set[str] = set()  # models whose configuration is not that of their files
+        self.notes: list[str] = []
 
     def infer(self, name: str, feeds: Mapping[str, np.ndarray], version: int = 0) -> Arrays:
-        """One request; the outputs by name.
+        """One request over HTTP; the outputs by name.
 
         Raises:
             NavigatorError: the server refuses it, in the server's words.
         """
-        import numpy as np
-        import tritonclient.http as http
-        from tritonclient.utils import InferenceServerException, np_to_triton_dtype
-
-        inputs = []
-        for given, array in feeds.items():
-            if array.dtype.kind in "US":
-                array = array.astype(object)
-            kind = np_to_triton_dtype(array.dtype)
-            if array.dtype.name == "bfloat16":
-                kind, array = "BF16", array.astype(np.float32)
-            one = http.InferInput(given, list(array.shape), kind)
-            one.set_data_from_numpy(array, binary_data=True)
-            inputs.append(one)
-        try:
-            answer = self.client.infer(name, inputs, model_version=str(version) if version else "")
-        except InferenceServerException as error:
-            raise NavigatorError(
-                f"the server refuses the request to {name!r}: {error.message()}"
-            ) from error
-        return {o["name"]: answer.as_numpy(o["name"]) for o in answer.get_response()["outputs"]}
+        return self.wire.infer(name, feeds, version)
 
     def config(self, name: str) -> dict[str, Any]:
         """The configuration as the server completed it."""
-        found: dict[str, Any] = self.client.get_model_config(name)
-        return found
+        return self.wire.config(name)
 
     def statistics(self, name: str) -> dict[str, Any]:
         """The server's own counts and times of one model."""
-        found: dict[str, Any] = self.client.get_inference_statistics(name)["model_stats"][0]
-        return found
+        return self.wire.statistics(name)
+
+    def index(self) -> list[dict[str, Any]]:
+        """Every model of the server's repository, with its state and the reason."""
+        return self.wire.index()
+
+    def load(self, name: str, config: Mapping[str, Any] | None = None) -> None:
+        """Load a model (again). ``config`` takes the place of its file, which is not touched.
+
+        Raises:
+            NavigatorError: the server refuses it, in the server's words.
+        """
+        try:
+            self.wire.load(name, config)
+        except NavigatorError as error:
+            why = _FAILED.search(self.log()[-20_000:])
+            said = f"{error.message}: {_plain(why['why'])}" if why else error.message
+            raise NavigatorError(f"the server does not load {name!r}: {said}") from error
+        if config is not None:
+            self.changed.add(name)
+
+    def restore(self, name: str) -> None:
+        """Load a model as its files say: a mere load keeps what took their place before."""
+        self.wire.unload(name)
+        until = time.monotonic() + 60
+        while self.wire.model_ready(name) and time.monotonic() < until:
+            time.sleep(0.02)
+        self.load(name)
+        self.changed.discard(name)
+
+    def running(self) -> bool:
+        """Whether it answers."""
+        return (self.process is None or self.process.poll() is None) and self.wire.ready()
 
     def log(self) -> str:
-        """All that the server has said."""
+        """All that the server has said; nothing where it isn't ours."""
+        if self.log_path is None:
+            return ""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -110,10 +128,12 @@ def serve(
     *,
     timeout_s: float = 180.0,
     say: Callable[[str], None] = lambda text: None,
+    which: str = "auto",
 ) -> Iterator[Server]:
     """Start a server on ``repository``, wait until its models are ready, and end it in any case.
 
-    ``models``: the names to load; None: all that have a folder.
+    ``models``: the names to load; None: all that have a folder. ``which``: ``"path"`` is the
+    ``tritonserver`` on PATH, ``"wheel"`` that of the wheel, ``"auto"`` the former where it is.
 
     Raises:
         PackageError: the server refuses a model; the message is the server's own.
@@ -121,20 +141,33 @@ def serve(
     """
     repository = Path(repository).resolve()
     chosen = _models(repository, models)
-    runtime = ready(say)
+    binary = None if which == "wheel" else on_path()
+    if binary is None and which == "path":
+        raise NavigatorError(
+            "there is no tritonserver on PATH", "start it in Triton's container, or which='wheel'"
+        )
+    runtime = ready(say) if binary is None else None
     folder = Path(tempfile.mkdtemp(prefix="navigator-lab-triton-"))
     try:
-        runtime.lay_backends(folder / "backends")
-        runtime.lay_python(folder / "python")
+        if runtime is not None:
+            runtime.lay_backends(folder / "backends")
+            runtime.lay_python(folder / "python")
         for attempt in range(3):
             ports = _free_ports(3)
             log = folder / f"server-{attempt}.log"
-            process = _start(runtime, repository, chosen, folder, ports, log)
+            process = _start(runtime, binary, repository, chosen, folder, ports, log)
             try:
                 say("waiting until the models are ready")
                 if not _wait(process, ports[0], log, timeout_s):
                     continue
-                yield Server(process, ports[0], ports[1], log)
+                yield Server(
+                    f"127.0.0.1:{ports[0]}",
+                    f"127.0.0.1:{ports[1]}",
+                    f"tritonserver {TRITON} of {WHEEL}" if binary is None else str(binary),
+                    process=process,
+                    log=log,
+                    standins=binary is None,
+                )
                 return
             finally:
                 _stop(process)
@@ -159,7 +192,8 @@ def _models(repository: Path, models: Iterable[str] | None) -> list[str]:
 
 
 def _start(
-    runtime: Runtime,
+    runtime: Runtime | None,
+    binary: Path | None,
     repository: Path,
     models: list[str],
     folder: Path,
@@ -168,9 +202,9 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     prefix = f"navigator_lab_{os.getpid()}_{ports[0]}_"
     command = [
-        str(runtime.binary),
+        str(runtime.binary if runtime else binary),
         f"--model-repository={repository}",
-        f"--backend-directory={folder / 'backends'}",
+        *([f"--backend-directory={folder / 'backends'}"] if runtime else []),
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in models),
         "--http-address=127.0.0.1",
@@ -183,7 +217,7 @@ def _start(
         "--exit-timeout-secs=2",
         *(
             f"--backend-config={name},shm-region-prefix-name={prefix}"
-            for name in ("python", *STANDINS)
+            for name in ("python", *(STANDINS if runtime else ()))
         ),
     ]
     with open(log, "wb") as file:
@@ -192,7 +226,7 @@ def _start(
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=runtime.environment(folder / "python"),
+            env=runtime.environment(folder / "python") if runtime else None,
             cwd=folder,
         )
 

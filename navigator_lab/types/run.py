@@ -8,6 +8,7 @@ from typing import Any
 from .measure import Interval
 from .outcome import Outcome
 from .plugin import Host, Unavailable
+from .served import LoadTest
 from .signature import Signature
 from .target import Target
 
@@ -56,6 +57,7 @@ class Run:
     samples_digest: str = ""  # of the probed samples' product
     targets: tuple[TargetRun, ...] = ()
     notes: tuple[str, ...] = ()
+    loads: tuple[LoadTest, ...] = ()  # on live servers, in the order in which they were made
 
 
 @dataclass(frozen=True, slots=True)

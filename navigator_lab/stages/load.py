@@ -1,0 +1,368 @@
+"""Loads on a live server: closed loop, open loop, the highest rate within a limit, settings swept.
+
+The requests leave from processes of their own (`navigator_lab.triton.pressing`); here is decided
+what is asked next, and what the times say. Latency counts from when a request was meant to leave.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NavigatorError, RequestError
+from ..triton import sending
+from ..triton.server import Server
+from ..types.measure import Interval
+from ..types.served import LoadPoint, Sender, ServerStatistics
+from . import statistics
+from .replay import instances, over
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = dict[str, np.ndarray]
+
+BUSY = 0.85  # share of a core: above it, the sender may be what holds things up
+LATE_MS = 2.0  # p99 of how late requests leave, of an open loop
+MOST_UNDER_WAY = 4096  # of one sender in an open loop; beyond it requests wait for their turn
+KEPT = 0.95  # of the asked rate must have been answered, or the server fell behind
+_NONE = Interval(math.nan, math.nan, math.nan)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What all loads of one test share.
+
+    ``seconds`` count after ``warmup_s``; ``count`` is a number of requests instead. ``processes``:
+    None adds senders while the one there is is too busy.
+    """
+
+    server: Server
+    model: str
+    feeds: Sequence[Arrays]  # requests, in the server's names
+    request_batch: int = 1
+    version: int = 0
+    seconds: float = 3.0
+    warmup_s: float = 0.5
+    count: int | None = None
+    timeout_s: float = 30.0
+    processes: int | None = None
+    say: Say = field(default=lambda text: None)
+
+    def closed(self, concurrency: int) -> LoadPoint:
+        """So many requests under way all the time."""
+        if concurrency < 1:
+            raise RequestError(f"a concurrency of {concurrency} can't be", "give 1 or more")
+        self.say(f"concurrency {concurrency}")
+
+        def jobs(many: int) -> list[dict[str, Any]]:
+            shares = [len(range(i, concurrency, many)) for i in range(min(many, concurrency))]
+            made = []
+            for first, share in enumerate(shares):
+                count = None if self.count is None else len(range(first, self.count, len(shares)))
+                made.append({"loop": "closed", "concurrency": share, "count": count,
+                             "first": first * 1009})  # fmt: skip
+            return made
+
+        return self._grown(jobs, "closed", float(concurrency), "")
+
+    def open(
+        self, rate: float, arrivals: str = "poisson", trace: Sequence[float] = (), seed: int = 0
+    ) -> LoadPoint:
+        """Requests at times that are fixed beforehand: see `schedule`."""
+        self.say(f"{rate:.4g} requests/s")
+        span = self.warmup_s + self.seconds
+        if self.count is not None and not trace:
+            span = self.warmup_s + self.count / rate
+        times = list(trace) or schedule(rate, span, arrivals, seed)
+
+        def jobs(many: int) -> list[dict[str, Any]]:
+            return [
+                {"loop": "open", "schedule": times[i::many], "most": MOST_UNDER_WAY,
+                 "first": i * 1009}
+                for i in range(many)
+            ]  # fmt: skip
+
+        return self._grown(jobs, "open", rate, "trace" if trace else arrivals, times)
+
+    def _grown(
+        self, jobs: Callable[[int], list[dict[str, Any]]], loop: str, level: float, arrivals: str,
+        times: Sequence[float] = (),
+    ) -> LoadPoint:  # fmt: skip
+        """The load from one sender; from more while it is they who hold it up."""
+        most = self.processes or max(1, (os.cpu_count() or 2) // 2)
+        many = self.processes or 1
+        while True:
+            point = self._once(jobs(many), loop, level, arrivals, times)
+            if not point.sender.limited or many >= most or point.ended:
+                return point
+            many = min(2 * many, most)
+
+    def _once(
+        self, jobs: list[dict[str, Any]], loop: str, level: float, arrivals: str,
+        times: Sequence[float],
+    ) -> LoadPoint:  # fmt: skip
+        span = max(times, default=0.0) if loop == "open" else self.warmup_s + self.seconds
+        if self.count is not None and loop == "closed":
+            span = 86_400.0  # it ends by itself: each of its requests has a limit
+        for job in jobs:
+            job |= {
+                "grpc": self.server.grpc, "model": self.model, "version": self.version,
+                "timeout_s": self.timeout_s, "seconds": span,
+            }  # fmt: skip
+        warmup = 0.0 if self.count is not None or arrivals == "trace" else self.warmup_s
+        watch = _Watch(self.server, self.model, warmup)
+        limit = self.timeout_s + 10.0
+        if self.count is not None and loop == "closed":
+            limit += self.count * self.timeout_s / level
+        else:
+            limit += span
+        sent = sending.press(jobs, self.feeds, limit, watch.start)
+        return self._point(sent, watch, loop, level, arrivals, times, warmup, len(jobs))
+
+    def _point(
+        self, sent: sending.Sent, watch: _Watch, loop: str, level: float, arrivals: str,
+        times: Sequence[float], warmup: float, many: int,
+    ) -> LoadPoint:  # fmt: skip
+        import numpy as np
+
+        rows = sent.rows[sent.rows[:, 0] >= warmup * 1e9]
+        good = rows[rows[:, 3] == 1]
+        latency = (good[:, 2] - good[:, 0]) / 1e6
+        end = sent.wall_s * 1e9
+        if loop == "closed" and self.count is None:
+            end = min(end, (warmup + self.seconds) * 1e9)
+        elif times:
+            end = max(times) * 1e9 + 1e9 / max(level, 1e-9)
+        # What was answered within the span, whenever it was asked: the rest of the last requests
+        # would count time in which nobody asks.
+        done = np.sort(sent.rows[(sent.rows[:, 3] == 1)][:, 2])
+        done = done[(done >= warmup * 1e9) & (done <= end)]
+        seconds = max((end - warmup * 1e9) / 1e9, 1e-9)
+        rate = _rate(done, warmup * 1e9, end)
+        late = (rows[:, 1] - rows[:, 0]) / 1e6
+        late_ms = float(np.quantile(late, 0.99)) if len(late) else 0.0
+        asked = len(rows) / seconds
+        count = int((sent.rows[:, 3] == 0).sum())
+        limited = sent.busy > BUSY or (
+            loop == "open" and late_ms > LATE_MS and sent.busy > BUSY / 2
+        )
+        p50, p90, p95, p99 = (
+            statistics.quantile(latency, q) if len(latency) else _NONE
+            for q in (0.5, 0.9, 0.95, 0.99)
+        )
+        batch = self.request_batch
+        return LoadPoint(
+            loop, level, batch, len(rows), count, seconds, p50, p90, p95, p99,
+            float(latency.mean()) if len(latency) else math.nan,
+            rate, Interval(rate.value * batch, rate.low * batch, rate.high * batch),
+            Sender(many, sent.busy, late_ms, limited), arrivals, sent.errors,
+            watch.end(self.server), {},
+            loop == "closed" or rate.high >= KEPT * asked, sent.over,
+        )  # fmt: skip
+
+
+class _Watch:
+    """The server's statistics, from the end of the warm-up to the end of the load."""
+
+    def __init__(self, server: Server, model: str, warmup_s: float) -> None:
+        self.model, self.warmup_s = model, warmup_s
+        self.wire = server.wire
+        self.before: Mapping[str, Any] | None = None
+        self.count = 1
+        self.at = 0.0
+        self._thread: threading.Thread | None = None
+
+    def start(self, start: float) -> None:
+        try:
+            self.count = instances(self.wire.config(self.model))
+        except NavigatorError:
+            return  # it is gone already; the load will say so
+
+        def look() -> None:
+            if self.warmup_s:
+                time.sleep(max(0.0, start + self.warmup_s - time.monotonic()))
+            try:
+                self.before = self.wire.statistics(self.model)
+            except NavigatorError:
+                return
+            self.at = time.monotonic() if self.warmup_s else start
+
+        if not self.warmup_s:
+            look()  # before anything is sent
+            return
+        self._thread = threading.Thread(target=look, daemon=True)
+        self._thread.start()
+
+    def end(self, server: Server) -> ServerStatistics | None:
+        if self._thread is not None:
+            self._thread.join()
+        if self.before is None:
+            return None
+        try:
+            after = server.statistics(self.model)
+        except NavigatorError:
+            return None
+        return over(self.before, after, time.monotonic() - self.at, self.count)
+
+
+def _rate(done: np.ndarray, begin: float, end: float) -> Interval:
+    """Answers a second, with an interval from how many came in each slice of the time."""
+    import numpy as np
+
+    seconds = (end - begin) / 1e9
+    value = len(done) / seconds
+    slices = int(min(40, max(2, len(done) // 8)))
+    if len(done) < 16:
+        return Interval(value, value, value)
+    counts, _ = np.histogram(done, slices, (begin, end))
+    per = slices / seconds
+    found = statistics.mean(counts * per)
+    return Interval(value, max(0.0, found.low), found.high)
+
+
+def schedule(rate: float, seconds: float, arrivals: str, seed: int = 0) -> list[float]:
+    """When requests are to leave, in seconds from the start.
+
+    Raises:
+        RequestError: no rate, or arrivals that are neither ``constant`` nor ``poisson``.
+    """
+    import numpy as np
+
+    if not rate > 0 or not math.isfinite(rate):
+        raise RequestError(f"a rate of {rate} requests/s can't be", "give a number above 0")
+    if arrivals == "constant":
+        return [i / rate for i in range(max(1, int(rate * seconds)))]
+    if arrivals != "poisson":
+        raise RequestError(f"arrivals={arrivals!r} is unknown", "constant or poisson, or a trace")
+    draw = np.random.default_rng(seed)
+    times: list[float] = []
+    at = 0.0
+    while at < seconds:
+        times.append(at)
+        at += float(draw.exponential(1 / rate))
+    return times
+
+
+def highest(
+    press: Press, limit_ms: float, *, arrivals: str = "poisson", start: float | None = None,
+    precision: float = 0.05, most: int = 12,
+) -> tuple[list[LoadPoint], int | None]:  # fmt: skip
+    """The highest rate whose p99 is within the limit: all that was tried, and which it is.
+
+    Begins from what a closed loop can get through, doubles while the limit is kept, then halves the
+    interval until it is within ``precision`` of itself.
+    """
+    if not limit_ms > 0:
+        raise RequestError(f"a p99 limit of {limit_ms} ms can't be", "give a number above 0")
+    points: list[LoadPoint] = []
+    if start is None:
+        able = press.closed(8)
+        points.append(able)
+        if able.ended or not able.rate.value > 0:
+            return points, None
+        start = able.rate.value * 0.7
+    good: tuple[float, int] | None = None
+    bad: float | None = None
+    rate = start
+    while len(points) < most:
+        point = press.open(rate, arrivals)
+        points.append(point)
+        if point.ended:
+            break
+        if point.within(limit_ms):
+            good = (rate, len(points) - 1)
+            if point.sender.limited:
+                break  # beyond this it is the sender that would be measured
+        else:
+            bad = rate
+        if bad is None:
+            rate *= 2
+        elif good is None:
+            rate /= 2
+            if rate < start / 256:
+                break
+        else:
+            if bad / good[0] < 1 + precision:
+                break
+            rate = math.sqrt(good[0] * bad)
+    return points, None if good is None else good[1]
+
+
+SWEPT = ("max_batch_size", "max_queue_delay_us", "instance_count")
+
+
+def sweep(
+    measure: Callable[[Mapping[str, Any]], LoadPoint | None],
+    space: Mapping[str, Sequence[Any]],
+    start: Mapping[str, Any],
+    *,
+    limit_ms: float | None = None,
+    most: int = 24,
+) -> tuple[list[LoadPoint], int | None]:
+    """Settings of the server, one at a time, from the best that is known: all tried, and the best.
+
+    A queue delay as long as the limit is not tried: it can't keep it. ``measure`` gives None for a
+    setting that the server refuses. The present setting is always measured, first.
+    """
+    for name in space:
+        if name not in SWEPT:
+            raise RequestError(f"{name!r} can't be swept", f"one of {', '.join(SWEPT)}")
+    tried: dict[tuple[Any, ...], LoadPoint | None] = {}
+
+    def key(setting: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(setting[name] for name in space)
+
+    def look(setting: Mapping[str, Any]) -> LoadPoint | None:
+        if key(setting) not in tried:
+            point = measure(setting)
+            tried[key(setting)] = point and replace(point, setting=dict(setting))
+        return tried[key(setting)]
+
+    best = {name: start[name] for name in space}
+    known = look(best)
+    better = True
+    while better and len(tried) < most:
+        better = False
+        for setting in _neighbours(best, space, limit_ms):
+            if len(tried) >= most:
+                break
+            if key(setting) in tried:
+                continue
+            point = look(setting)
+            if point is not None and (
+                known is None or _worth(point, limit_ms) > _worth(known, limit_ms)
+            ):
+                best, known, better = dict(setting), point, True
+    points = [point for point in tried.values() if point is not None]
+    keeps = limit_ms is None or (known is not None and known.within(limit_ms))
+    return points, points.index(known) if known is not None and keeps else None
+
+
+def _neighbours(
+    best: Mapping[str, Any], space: Mapping[str, Sequence[Any]], limit_ms: float | None
+) -> Iterator[dict[str, Any]]:
+    """Every other value of each setting, nearest first, the rest as it is."""
+    for name, values in space.items():
+        for value in sorted(values, key=lambda v: abs(v - best[name])):
+            if value == best[name]:
+                continue
+            if name == "max_queue_delay_us" and limit_ms is not None and value / 1e3 >= limit_ms:
+                continue
+            yield {**best, name: value}
+
+
+def _worth(point: LoadPoint, limit_ms: float | None) -> tuple[bool, float]:
+    """Within the limit before all else: then more throughput; else the least excess."""
+    if limit_ms is None:
+        return not point.errors, point.rate.value
+    if point.within(limit_ms):
+        return True, point.rate.value
+    p99 = point.p99_ms.value
+    return False, -p99 if math.isfinite(p99) else -math.inf
