@@ -1,18 +1,12 @@
 """Brings goals about: each step once, from the store if it can, else in a worker.
 
 One thread decides (`run`); workers only send it messages. What a step costs beyond its action is
-one look into the store, one line of JSON each way and two events.
-
-How work is laid on the machine: builds share ``slots`` workers. So does what measures, until it
-asks for its first turn (`At.turn`): to import and to open a model is no measurement. From there on
-it runs when nothing else does, several candidates open at once and one after the other: at each
-turn the one is stopped (SIGSTOP: its threads spin for nobody) and the next goes on, so that a drift
-of the machine hits all alike.
+one look into the store, one line of JSON each way and two events. How work is laid on the machine
+is `navigator_lab.engine.floor`'s.
 """
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import shutil
 import sys
@@ -21,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..catalog import Catalog
@@ -31,6 +24,7 @@ from ..types.event import Event, Finished, Planned, Progressed, Started
 from ..types.outcome import Cancelled, Done, Failed, Failure, Outcome, Product, Skipped
 from ..types.plugin import Action, Host
 from ..types.step import Given, Step, in_order
+from .floor import Floor, Limits, Work
 from .keys import Codes, difference, facts, key
 from .store import Store
 from .wall import Wall, how_it_ended
@@ -38,17 +32,6 @@ from .wall import Wall, how_it_ended
 Listener = Callable[[Event], None]
 _TICK_S = 0.25
 _TIMEOUT_S = 1800.0
-_RETIRE_BYTES = 3 << 30  # a warm worker that holds more than this after a job is replaced
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of the machine a run may use."""
-
-    slots: int = 2  # builds at once
-    together: int = 6  # measured candidates open at once
-    memory_bytes: int = 0  # of one worker; 0: no limit
-    timeout_s: float | None = None  # of one step; None: what its action says, or half an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +45,6 @@ class Forecast:
     bytes: int | None = None
 
 
-@dataclass(eq=False)
-class _Running:
-    """A step in work. ``deadline`` counts only the time in which it may run."""
-
-    step: Step
-    action: Action
-    key: str
-    facts: dict[str, Any]
-    claim: int
-    inputs: dict[str, Product]
-    why: tuple[str, ...]
-    python: str
-    fresh: bool  # it, or a runner it uses, wants a process of its own
-    timeout_s: float
-    wall: Wall | None = None
-    out: Path | None = None
-    begun: float = 0.0
-    left_s: float = 0.0
-    resumed: float = 0.0
-    spent_s: float = 0.0
-    stage: str = "queued"  # queued, running, waiting (for its turn to measure), over
-    killed: Failure | None = None
-
-    def spent(self) -> float:
-        """Seconds in which it ran, the time it was stopped left out."""
-        return self.spent_s + (time.monotonic() - self.resumed if self.stage == "running" else 0)
-
-
 @dataclass
 class _Run:
     """All that one call of `Engine.run` keeps."""
@@ -98,14 +53,8 @@ class _Run:
     missing: dict[Step, int] = field(default_factory=dict)
     dependants: dict[Step, list[Step]] = field(default_factory=dict)
     ready: deque[Step] = field(default_factory=deque)
-    builds: deque[_Running] = field(default_factory=deque)
-    measures: deque[_Running] = field(default_factory=deque)
     elsewhere: list[Step] = field(default_factory=list)  # another process works on them
-    active: dict[Wall, _Running] = field(default_factory=dict)
-    waiting: deque[_Running] = field(default_factory=deque)  # measured ones, for their turn
-    holder: _Running | None = None  # whose turn it is
     retry_failed: bool = False
-    watched: float = 0.0
 
 
 class Engine:
@@ -122,13 +71,14 @@ class Engine:
         environments: Mapping[str, str] | None = None,
     ) -> None:
         self.catalog, self.store, self.host = catalog, store, host
-        self.limits = limits or Limits()
         self.environments = dict(environments or {})
         self.listeners: list[Listener] = []
         self._version_in = version_in
         self._codes = Codes(store)
         self._inbox: queue.Queue[tuple[Wall | None, dict[str, Any]]] = queue.Queue()
-        self._idle: list[Wall] = []
+        self._floor = Floor(
+            limits or Limits(), lambda wall, message: self._inbox.put((wall, message))
+        )
         self._cancelled = threading.Event()
         self._one = threading.Lock()
         self._known: dict[str, Product] = {}
@@ -151,7 +101,7 @@ class Engine:
                     self._advance(state)
                 self.store.used({p.digest for p in self._known.values()})
             finally:
-                self._abandon(state)
+                self._abandon()
             return state.outcomes
 
     def cancel(self) -> None:
@@ -162,9 +112,7 @@ class Engine:
     def close(self) -> None:
         """End all workers."""
         self.cancel()
-        for wall in self._idle:
-            wall.close()
-        self._idle.clear()
+        self._floor.close()
 
     def preview(self, goals: Iterable[Step]) -> list[Forecast]:
         """What a run of these goals would do. Runs nothing."""
@@ -220,15 +168,13 @@ class Engine:
         if self._cancelled.is_set():
             self._cancel_rest(state)
             return
-        if time.monotonic() - state.watched > _TICK_S:
-            state.watched = time.monotonic()
-            self._watch(state)
+        if self._floor.watch():
             state.ready.extend(state.elsewhere)
             state.elsewhere.clear()
             if state.ready:
                 return
-        self._dispatch(state)
-        if not (state.active or state.elsewhere or state.builds or state.measures):
+        self._floor.dispatch(self._start)
+        if not (self._floor.busy or state.elsewhere):
             return
         try:
             wall, message = self._inbox.get(timeout=_TICK_S)
@@ -274,16 +220,16 @@ class Engine:
         last = self.store.last(str(step))
         why = difference(last[0] if last else None, known)
         action = self.catalog.actions[step.action]
-        with contextlib.suppress(FileNotFoundError):
-            (self.store.step_folder(name) / "log.txt").unlink()
         actions = self._actions(step) or []
-        running = _Running(
+        work = Work(
             step, action, name, known, claim, inputs, why, self._python(step),
             any(a.fresh for a in actions),
-            self.limits.timeout_s
+            self._floor.limits.timeout_s
             or max((a.timeout_s for a in actions if a.timeout_s), default=_TIMEOUT_S),
+            self.store.step_folder(name),
         )  # fmt: skip
-        (state.measures if action.measures else state.builds).append(running)
+        work.log.unlink(missing_ok=True)
+        self._floor.queue(work)
 
     def _recall(self, state: _Run, step: Step, name: str) -> bool:
         if found := self.store.recall(name):
@@ -349,167 +295,79 @@ class Engine:
 
     # acting
 
-    def _dispatch(self, state: _Run) -> None:
-        """Lay what waits on the machine: builds first, then what measures, in turn."""
-        if state.holder is not None:
-            return
-        working = [r for r in state.active.values() if r.stage == "running"]
-        opened = sum(r.action.measures for r in state.active.values())
-        while len(working) < self.limits.slots:
-            if state.builds:
-                running = state.builds.popleft()
-            elif state.measures and opened < self.limits.together:
-                running = state.measures.popleft()
-                opened += 1
-            else:
-                break
-            self._start(state, running, self._wall(running))
-            working.append(running)
-        if working or not state.waiting:
-            return
-        running = state.holder = state.waiting.popleft()
-        assert running.wall is not None
-        self._quiet(True)
-        running.wall.resume()
-        running.stage, running.resumed = "running", time.monotonic()
-        running.wall.send({"go": True})
-
-    def _wall(self, running: _Running) -> Wall:
-        if not running.fresh:
-            for wall in self._idle:
-                if wall.python == running.python and wall.alive:
-                    self._idle.remove(wall)
-                    if wall.stopped:
-                        wall.resume()
-                    return wall
-        log = self.store.step_folder(running.key) / "log.txt"
-        return Wall(
-            lambda wall, message: self._inbox.put((wall, message)),
-            log,
-            running.python,
-            sharing=not running.action.measures,
-        )
-
-    def _start(self, state: _Run, running: _Running, wall: Wall) -> None:
-        running.wall, running.out = wall, self.store.scratch()
-        running.stage = "running"
-        running.begun = running.resumed = time.monotonic()
-        running.left_s = running.timeout_s
-        folder = self.store.step_folder(running.key)
-        step = running.step
+    def _start(self, work: Work, wall: Wall) -> None:
+        work.out = self.store.scratch()
+        step = work.step
+        limits = self._floor.limits
         job = {
             "action": step.action,
             "about": None if step.about is None else str(step.about),
             "options": encode(step.options),
             "run_options": encode(step.run_options),
             "uses": [f"runner {name}" for name in step.uses],
-            "inputs": encode(running.inputs),
-            "out": str(running.out),
-            "log": str(folder / "log.txt"),
+            "inputs": encode(work.inputs),
+            "out": str(work.out),
+            "log": str(work.log),
             "plugins": list(self.catalog.plugins),
             # What is measured has the machine to itself; the rest shares it.
-            "threads": None
-            if running.action.measures
-            else max(1, self.host.cores // self.limits.slots),
+            "threads": None if work.action.measures else max(1, self.host.cores // limits.slots),
         }
-        (folder / "job.json").write_bytes(canonical(job))
-        state.active[wall] = running
-        self._tell(Started(str(step), running.why, time.time()))
+        (work.folder / "job.json").write_bytes(canonical(job))
+        self._tell(Started(str(step), work.why, time.time()))
         wall.send(job)
 
     def _hear(self, state: _Run, wall: Wall, message: dict[str, Any]) -> None:
-        running = state.active.get(wall)
-        if running is None:
-            if "ended" in message and wall in self._idle:
-                self._idle.remove(wall)
+        work = self._floor.whose(wall, message)
+        if work is None:
             return
         match message:
             case {"say": text, **more}:
                 share = more.get("share")
                 share = float(share) if isinstance(share, int | float) else None
-                self._tell(Progressed(str(running.step), str(text), share, time.time()))
+                self._tell(Progressed(str(work.step), str(text), share, time.time()))
             case {"turn": _}:
-                self._turn(state, running, wall)
+                self._floor.turn(work)
             case {"done": value}:
-                self._release(state, running, reuse=True)
-                self._keep(state, running, value)
+                self._floor.release(work, reuse=True)
+                self._keep(state, work, value)
             case {"failed": said}:
-                self._release(state, running, reuse=True)
-                self._fail(state, running, decode(Failure, said))
+                self._floor.release(work, reuse=True)
+                self._fail(state, work, decode(Failure, said))
             case {"garbage": said}:
                 wall.kill()
-                running.killed = Failure(
+                work.killed = Failure(
                     "Garbage", f"the worker wrote {said!r} where a message belongs",
                     "something in it writes to a file descriptor that is not its own", "")  # fmt: skip
             case {"ended": code}:
-                self._release(state, running, reuse=False)
+                self._floor.release(work, reuse=False)
                 words, lasting = how_it_ended(int(code))
-                remedy = f"its log tells more: {self._log(running)}"
+                remedy = f"its log tells more: {work.log}"
                 died = Failure("WorkerDied", words, remedy, "", lasting)
-                self._fail(state, running, running.killed or died)
+                self._fail(state, work, work.killed or died)
             case _:
                 pass  # "ready"
 
-    def _turn(self, state: _Run, running: _Running, wall: Wall) -> None:
-        if state.holder is running:
-            if not (state.waiting or state.builds or state.measures):
-                wall.send({"go": True})
-                return
-            state.holder = None
-        running.spent_s, running.stage = running.spent(), "waiting"
-        wall.stop()
-        state.waiting.append(running)
-
-    def _release(self, state: _Run, running: _Running, *, reuse: bool) -> None:
-        wall = running.wall
-        assert wall is not None
-        running.spent_s, running.stage = running.spent(), "over"
-        state.active.pop(wall, None)
-        if state.holder is running:
-            state.holder = None
-            if not state.waiting:
-                self._quiet(False)
-        with contextlib.suppress(ValueError):
-            state.waiting.remove(running)
-        spare = len(self._idle) < self.limits.slots and not running.fresh
-        if reuse and spare and wall.memory_bytes(family=False) < _RETIRE_BYTES:
-            self._idle.append(wall)
-        else:
-            wall.close()
-
-    def _quiet(self, wanted: bool) -> None:
-        """While something is measured, idle workers are stopped: their thread pools may spin."""
-        for wall in self._idle:
-            if wanted and not wall.stopped:
-                wall.stop()
-            elif not wanted and wall.stopped:
-                wall.resume()
-
-    def _keep(self, state: _Run, running: _Running, value: Any) -> None:
-        assert running.out is not None
-        step, seconds = running.step, running.spent_s
+    def _keep(self, state: _Run, work: Work, value: Any) -> None:
+        assert work.out is not None
+        step, seconds = work.step, work.spent()
         try:
-            product = self.store.keep(running.out, value)
-            self.store.remember(running.key, str(step), running.facts, product, seconds)
+            product = self.store.keep(work.out, value)
+            self.store.remember(work.key, str(step), work.facts, product, seconds)
         except NavigatorError as error:
             failure = Failure(type(error).__name__, error.message, error.remedy, "", lasting=False)
-            self._fail(state, running, failure)
+            self._fail(state, work, failure)
             return
-        self.store.release(running.claim)
-        self._finish(
-            state, step, Done(product, seconds, False, "; ".join(running.why)), running.key
-        )
+        self.store.release(work.claim)
+        self._finish(state, step, Done(product, seconds, False, "; ".join(work.why)), work.key)
 
-    def _fail(self, state: _Run, running: _Running, failure: Failure) -> None:
-        if running.out is not None:
-            shutil.rmtree(running.out, ignore_errors=True)
-        seconds = running.spent_s
+    def _fail(self, state: _Run, work: Work, failure: Failure) -> None:
+        if work.out is not None:
+            shutil.rmtree(work.out, ignore_errors=True)
+        seconds = work.spent()
         if failure.lasting:
-            self.store.remember_failure(
-                running.key, str(running.step), running.facts, failure, seconds
-            )
-        self.store.release(running.claim)
-        self._finish(state, running.step, Failed(failure, seconds), running.key)
+            self.store.remember_failure(work.key, str(work.step), work.facts, failure, seconds)
+        self.store.release(work.claim)
+        self._finish(state, work.step, Failed(failure, seconds), work.key)
 
     def _finish(self, state: _Run, step: Step, outcome: Outcome, name: str = "") -> None:
         state.outcomes[step] = outcome
@@ -522,50 +380,18 @@ class Engine:
         log = f"steps/{name[:2]}/{name}/log.txt" if name else ""
         self._tell(Finished(str(step), outcome, time.time(), name, log))
 
-    def _watch(self, state: _Run) -> None:
-        """Kill what has used up its time or its memory."""
-        for wall, running in state.active.items():
-            if running.stage != "running" or running.killed:
-                continue
-            if running.spent() > running.left_s:
-                running.killed = Failure(
-                    "TimedOut", f"no answer within {running.left_s:g} s; the worker was ended",
-                    "give it more time (timeout_s=…), or leave this target out", "", lasting=False)  # fmt: skip
-            elif self._over(wall, running):
-                limit = self.limits.memory_bytes / 2**30
-                running.killed = Failure(
-                    "MemoryLimit", f"the worker used more than {limit:.1f} GiB; it was ended",
-                    "raise memory_limit_bytes, use a smaller batch, or leave this target out", "",
-                    lasting=False)  # fmt: skip
-            else:
-                continue
-            wall.kill()
-
-    def _over(self, wall: Wall, running: _Running) -> bool:
-        limit = self.limits.memory_bytes
-        return bool(limit) and wall.memory_bytes(not running.action.measures) > limit
-
     def _cancel_rest(self, state: _Run) -> None:
-        for wall in list(state.active):
-            wall.kill()
+        self._floor.kill()
         for step in state.missing:
             if step not in state.outcomes:
                 self._finish(state, step, Cancelled())
 
-    def _abandon(self, state: _Run) -> None:
+    def _abandon(self) -> None:
         """Leave nothing behind, however the run ended."""
-        for wall, running in state.active.items():
-            wall.kill()
-            self.store.release(running.claim)
-            if running.out is not None:
-                shutil.rmtree(running.out, ignore_errors=True)
-        for running in (*state.builds, *state.measures):
-            self.store.release(running.claim)
-        state.active.clear()
-        self._quiet(False)
-
-    def _log(self, running: _Running) -> str:
-        return f"{self.store.step_folder(running.key) / 'log.txt'}"
+        for work in self._floor.clear():
+            self.store.release(work.claim)
+            if work.out is not None:
+                shutil.rmtree(work.out, ignore_errors=True)
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import Catalog
-from ..engine.engine import Engine, Limits
+from ..engine.engine import Engine
+from ..engine.floor import Limits
 from ..engine.host import host, version_in
 from ..engine.store import Store
 from ..errors import ModelError, NavigatorError, RequestError, SamplesError, WorkspaceError

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from navigator_lab.catalog import Catalog
-from navigator_lab.engine.engine import Engine, Limits
+from navigator_lab.engine.engine import Engine
+from navigator_lab.engine.floor import Limits
 from navigator_lab.engine.host import host, version_in
 from navigator_lab.engine.keys import key
 from navigator_lab.engine.store import Store

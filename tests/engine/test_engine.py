@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from navigator_lab.catalog import Catalog
-from navigator_lab.engine.engine import Engine, Limits
+from navigator_lab.engine.engine import Engine
+from navigator_lab.engine.floor import Limits
 from navigator_lab.engine.host import host, version_in
 from navigator_lab.engine.store import Store
 from navigator_lab.types.event import Finished, Planned, Progressed, Started
