@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .session import Explored, Job, Session, explore, load
+    from .session import Explored, Job, Session, attach, explore, load
     from .types.measure import Tolerance
     from .types.request import Load, Request
     from .types.target import Device, Precision, Target, Variant
@@ -46,6 +46,7 @@ _WHERE = {
     "Target": "types.target",
     "Tolerance": "types.measure",
     "Variant": "types.target",
+    "attach": "session",
     "explore": "session",
     "load": "session",
 }
@@ -62,6 +63,7 @@ __all__ = [
     "Tolerance",
     "Variant",
     "__version__",
+    "attach",
     "explore",
     "load",
 ]

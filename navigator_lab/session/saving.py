@@ -15,6 +15,7 @@ import stat
 import tempfile
 import weakref
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -34,18 +35,31 @@ E = TypeVar("E", bound=Explored)
 _CARRIED = ("latency_ns.npz",)  # files of products that a loaded run can use
 
 
-def write_run(folder: Path, run: Run, request: Request | None, tolerance: Tolerances) -> None:
-    """A run as ``run.json`` in its folder, replaced whole."""
+def write_run(
+    folder: Path,
+    run: Run,
+    request: Request | None,
+    tolerance: Tolerances,
+    under_way: Mapping[str, Any] | None = None,
+) -> None:
+    """A run as ``run.json`` in its folder, replaced whole. ``under_way``: see `following`."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {
-        "format_version": FORMAT_VERSION,
-        "run": encode(run),
-        "request": None if request is None else str(request),
-        "tolerance": encode(dict(tolerance) if isinstance(tolerance, dict) else tolerance),
-    }
+    data = _data(run, request, tolerance)
+    if under_way is not None:
+        data["under_way"] = under_way
     fresh = folder / "run.json.new"
     fresh.write_bytes(canonical(data))
     os.replace(fresh, folder / "run.json")
+
+
+def _data(run: Run, request: Request | None, tolerance: Tolerances) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "run": encode(run),
+        "request": None if request is None else str(request),
+        "until": None if request is None else request.until,
+        "tolerance": encode(dict(tolerance) if isinstance(tolerance, dict) else tolerance),
+    }
 
 
 def last_run(workspace: Path) -> Explored:
@@ -59,19 +73,27 @@ def last_run(workspace: Path) -> Explored:
         raise PackageError(
             f"there is no run in the workspace {workspace}", "navigator-lab run … makes one"
         )
-    return _read(found[-1].read_bytes(), workspace, str(found[-1]), Explored)
+    return read_run(found[-1], workspace, Explored)
+
+
+def read_run(file: Path, workspace: Path, cls: type[E]) -> E:
+    """A ``run.json`` of a workspace.
+
+    Raises:
+        PackageError: it is damaged or of a newer version.
+    """
+    return _read(file.read_bytes(), workspace, str(file), cls)
 
 
 def save(run: Run, folder: Path, root: Path, path: Path, tolerance: Tolerances) -> Path:
     """A run as one file; what was there is replaced only when all is written."""
     path = path.expanduser()
-    write_run(folder, run, None, tolerance)
     if not path.parent.is_dir():
         raise PackageError(f"there is no folder {path.parent}", "make it first")
     fresh = path.with_name(f".{path.name}.new")
     try:
         with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as file:
-            file.write(folder / "run.json", "run.json")
+            file.writestr("run.json", canonical(_data(run, None, tolerance)))
             if (folder / "journal.jsonl").is_file():
                 file.write(folder / "journal.jsonl", "journal.jsonl")
             written = set()

@@ -26,6 +26,7 @@ from ..views.results import Results
 from ..views.targets import Targets, TargetState
 from . import packaging
 from .explored import Tolerances
+from .following import myself
 from .job import Job
 from .live import Live
 from .saving import save, write_run
@@ -58,6 +59,7 @@ class Session(Live):
         self.id = f"{stamp}-{run.name}-{uuid.uuid4().hex[:6]}"
         self._folder = workspace / "runs" / self.id
         self._journal = Journal(self._folder / "journal.jsonl")
+        self._going: dict[str, Any] | None = None  # for who follows this from another process
         self._started: set[str] = set()
         self._steps: tuple[Step, ...] = ()
         self._finished: dict[str, Finished] = {}
@@ -145,6 +147,9 @@ class Session(Live):
         self._finished.clear()
         self._under_way = (chosen, request.until)
         self._merge(chosen, request.until)
+        plan = {str(r.target): [[stage, str(step)] for stage, step in r.steps()] for r in chosen}
+        self._going = {"plan": plan, **myself()}
+        self._save()
 
         def work() -> None:
             try:
@@ -152,6 +157,7 @@ class Session(Live):
             finally:
                 self._journal.close()
                 self._merge(chosen, request.until)
+                self._going = None
                 self._save()
 
         self.job = Job(work, lambda: self.results, self.engine.cancel, self.board, str(request))
@@ -252,7 +258,7 @@ class Session(Live):
         self.run_data = dataclasses.replace(self.run_data, targets=tuple(known.values()))
 
     def _save(self) -> None:
-        write_run(self._folder, self.run_data, self.request, self.tolerance)
+        write_run(self._folder, self.run_data, self.request, self.tolerance, self._going)
 
     # what to do with it
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..types.target import Precision
@@ -78,6 +79,9 @@ class Completer:
         name = action.dest
         if name in ("model", "samples", "session", "metric", "out"):
             return self.commands.current.variables()
+        if name == "id":
+            kept = Path("navigator_workspace", "runs").glob("*/run.json")
+            return sorted((path.parent.name for path in kept), reverse=True)[:50]
         if name == "precisions":
             return [str(p) for p in Precision]
         if name == "objective":

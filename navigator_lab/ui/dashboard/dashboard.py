@@ -106,8 +106,9 @@ class Dashboard(Panel):
         lab = self._lab()
         until = until or self.until
         if not hasattr(lab, "start"):
+            whose = "another kernel's" if hasattr(lab, "poll") else "loaded from a file"
             raise RequestError(
-                "this run was loaded from a file, which holds results and no models",
+                f"this run is {whose}: its results are here, and no models",
                 "open the model with nav.explore(...): what is in its workspace is not done again",
             )
         if not self.wanted:
@@ -183,6 +184,7 @@ class Dashboard(Panel):
             "log": lambda: showing.log(self, content),
             "detail": lambda: showing.detail(self, content),
             "reproduce": lambda: showing.reproduce(self, content),
+            "seen": lambda: self.seen(content.get("sent") or {}),
         }
         action = does.get(content.get("do")) if isinstance(content, dict) else None
         if action is None:
@@ -220,13 +222,15 @@ class Dashboard(Panel):
             if listeners is None:
                 continue
             if there:
+                for event in list(getattr(lab, "finished", {}).values()):
+                    self._hear(event)
                 listeners.append(self._hear)
             elif self._hear in listeners:
                 listeners.remove(self._hear)
 
     def _hear(self, event: Event) -> None:
         """From the engine's thread: note it, mark it, go."""
-        stamp = time.strftime("%H:%M:%S")
+        stamp = time.strftime("%H:%M:%S", time.localtime(event.at or None))
         match event:
             case Started(step, why, _):
                 self._said.append(f"{stamp}  {step}  {'; '.join(why)}".rstrip())
@@ -247,9 +251,12 @@ class Dashboard(Panel):
     # what is drawn, in the pump's thread
 
     def _draw(self, marks: set[str]) -> bool:
+        ended = self._ended
         try:
-            with self.hold_sync():
+            with self.gathered():
                 drawing.draw(self, marks)
+            if ended is not self._ended:
+                self.whole()
         except Exception as error:  # noqa: BLE001 -- the thread must live, and the panel say why
             self._wrong(error)
         # Not "is it running": it may have ended since it was drawn, and the end is to be drawn too.
@@ -291,7 +298,7 @@ class Dashboard(Panel):
 
     def _snapshot(self, last: bool) -> None:
         """Keep the copy in the notebook's file true: every few seconds, and at the end."""
-        if self._static is None or (not last and time.monotonic() - self._static_at < 5):
+        if self._static is None or (not last and time.monotonic() - self._static_at < 10):
             return
         from IPython.display import HTML
 

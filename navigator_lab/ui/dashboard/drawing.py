@@ -13,6 +13,8 @@ from ..widgets.panel import IDLE
 if TYPE_CHECKING:
     from .dashboard import Dashboard
 
+_LINES = 10  # of the run's last words
+
 
 def draw(panel: Dashboard, marks: set[str]) -> None:
     """Draw what is marked, and what hangs on it."""
@@ -23,6 +25,8 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
         panel.code = {}
         panel._snapshot(True)
         return
+    if (poll := getattr(lab, "poll", None)) is not None and poll():  # a run of another kernel
+        marks |= {"run", "results"}
     if "cell" in marks and _elsewhere(panel, lab):
         marks |= {"matrix", "run", "results", "choice"}
     job = getattr(lab, "job", None)
@@ -54,14 +58,18 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
         panel.code = code.lines(
             panel._opened_as, panel.wanted, panel.until, panel.settings, panel.selection,
             panel.tolerance, panel.limits, panel.objective, panel.axis, panel.chosen,
-            panel.repository,
+            panel.repository, getattr(lab, "id", ""),
         )  # fmt: skip
     panel._snapshot(not panel.running)
 
 
 def _matrix(panel: Dashboard, lab: Any) -> None:
-    if not hasattr(lab, "preview"):  # a run that was loaded: nothing of it can be run here
-        panel.matrix = {**matrix.grid([], lab.run_data.reference, False), "loaded": True}
+    if not hasattr(lab, "preview"):  # nothing of it can be run here
+        known = getattr(lab, "targets", [])  # of a loaded run, none
+        drawn = matrix.grid(known, lab.run_data.reference, True)
+        panel.matrix = {**drawn, "presets": {}, "followed" if known else "loaded": True}
+        if known and not panel.wanted:
+            panel.wanted = known.available
         return
     verify = panel.verify is not None or lab.source.metric is not None
     found = panel._targets = panel._targets or lab.targets
@@ -71,14 +79,13 @@ def _matrix(panel: Dashboard, lab: Any) -> None:
         if not panel.wanted:
             preset = drawn["presets"].get("quick") or drawn["presets"].get("all")
             panel.wanted = preset["targets"] if preset else []
-        panel.send_state(["matrix", "wanted"])
+        panel.flush()
     if found.available and not panel.running:  # while it runs, the board knows better
         more = {} if panel.verify is None else {"verify": panel.verify}
         until = "verify" if verify else "profile"
         preview = lab.preview(targets=found.available, until=until, **panel.settings, **more)
         panel._steps = matrix.foretold(preview.forecasts)
-    drawn["steps"] = panel._steps
-    panel.matrix = drawn
+    panel.matrix = {**drawn, "steps": panel._steps}
 
 
 def _run(panel: Dashboard, lab: Any) -> None:
@@ -114,7 +121,7 @@ def _run(panel: Dashboard, lab: Any) -> None:
         )
     panel.run_state = made
     if not panel._shown_log:
-        panel.printed = {"step": "", "text": "\n".join(list(panel._said)[-60:])}
+        panel.printed = {"step": "", "text": "\n".join(list(panel._said)[-_LINES:])}
 
 
 def _asked(panel: Dashboard, job: Any) -> tuple[list[str], float]:

@@ -133,6 +133,9 @@ def parser() -> Parser:
     one.add_argument("file")
     one = command("load", "a saved run; the current session from then on")
     one.add_argument("file")
+    one = command("attach", "a run of another kernel by its id, under way or finished")
+    one.add_argument("id", help="what the dashboard and the snapshot of that run name")
+    one.add_argument("--workspace", help="the folder that keeps all results")
     return made
 
 

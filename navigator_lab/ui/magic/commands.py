@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from ...errors import RequestError, unknown
-from ...session import Job, Session, explore, load
+from ...session import Followed, Job, Session, attach, explore, load
 from ...types.request import STAGES
 from ..live import Live
 from .arguments import Parser, parser
@@ -55,6 +57,9 @@ class Commands(Reading):
         """The dashboard of the current session, or one to open a model in; results where widgets
         are missing."""
         session = self.current.find()
+        if session is None and (wanted := asked_by_address()):
+            session = attach(wanted)
+            self.current.take(session)
         try:
             from ..dashboard import Dashboard
         except ModuleNotFoundError as error:
@@ -97,6 +102,11 @@ class Commands(Reading):
 
     def do_load(self, asked: argparse.Namespace) -> Any:
         session = load(asked.file)
+        self.current.take(session)
+        return session
+
+    def do_attach(self, asked: argparse.Namespace) -> Any:
+        session = attach(asked.id, asked.workspace)
         self.current.take(session)
         return session
 
@@ -199,8 +209,9 @@ class Commands(Reading):
             return False
         return True
 
-    def _job(self) -> Job:
-        job = self.current.live().job
+    def _job(self) -> Any:
+        session = self.current.get()
+        job = (session if isinstance(session, Followed) else self.current.live()).job
         if job is None:
             raise RequestError("no job was started", "%navigator run --until profile starts one")
         return job
@@ -241,6 +252,11 @@ class Commands(Reading):
         print(f"{target} is in {folder}")  # noqa: T201
         print(f"  tritonserver --model-repository={Path(asked.directory).absolute()}")  # noqa: T201
         return folder
+
+
+def asked_by_address() -> str:
+    """The run that a page's address names: ``dashboard?run=ID`` under Voilà, which tells it so."""
+    return parse_qs(os.environ.get("QUERY_STRING", "")).get("run", [""])[0]
 
 
 def _options(given: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ def lines(
     axis: str,
     chosen: str,
     repository: str,
+    run: str = "",
 ) -> dict[str, str]:
     """Runnable text by section. ``lab`` is the session; the first line of all makes it."""
     bounds = "".join(f", {key}={value!r}" for key, value in limits.items())
@@ -36,6 +37,7 @@ def lines(
         "tolerance": "import navigator_lab as nav\n\n"
         f"lab.tolerance = {f'nav.Tolerance({pair})' if tolerance is not None else 'None'}\nlab.results",
         "selection": f"lab[{selection[0]!r}]" if selection else "",
+        "attach": f"import navigator_lab as nav\n\nlab = nav.attach({run!r})" if run else "",
         "compare": "\n".join(f"lab[{name!r}].row" for name in selection[:4]),
         "choose": f"best = lab.choose({objective!r}{bounds})\nbest.package({repository!r})",
     }

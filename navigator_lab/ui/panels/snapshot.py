@@ -17,6 +17,8 @@ def static_html(lab: Any, shown: dict[str, Any], choice: dict[str, Any]) -> str:
     name = escape(lab.name)
     if not rows:
         return _framed(f"<p>navigator_lab, <b>{name}</b>: nothing was run yet.</p>")
+    run = escape(getattr(lab, "id", ""))
+    again = f" Any kernel shows it again: <code>%navigator attach {run}</code>" if run else ""
     body = "".join(_line(row) for row in rows)
     best, said = choice.get("choice"), ""
     if best:
@@ -36,7 +38,8 @@ def static_html(lab: Any, shown: dict[str, Any], choice: dict[str, Any]) -> str:
         )
     )
     return _framed(
-        f"<p>navigator_lab, <b>{name}</b>, saved {when}. Run the cell for the live view.</p>{said}"
+        f"<p>navigator_lab, <b>{name}</b>, saved {when}. Run the cell for the live view."
+        f"{again}</p>{said}"
         f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     )
 

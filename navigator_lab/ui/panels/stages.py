@@ -35,7 +35,7 @@ def job(
         "until": until,
         "targets": list(targets),
         "steps": found,
-        "left": left,
+        "left": None if left is None else round(left, 1),
         "elapsed": round(elapsed, 2),
         "error": "",
         "remedy": "",

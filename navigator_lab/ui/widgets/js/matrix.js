@@ -45,13 +45,14 @@ export function told(cost) {
 export function summary(app) {
   const matrix = app.get("matrix");
   if (matrix.loaded) return "loaded from a file";
+  if (matrix.followed) return "of another kernel’s run";
   if (!matrix.rows?.length) return app.get("pick").session ? "reading the catalog" : "Every format that can be had here, and why the others can’t";
   const all = Object.values(matrix.cells);
   return `${app.get("wanted").length} selected of ${all.filter((c) => c.available).length} that can run here`;
 }
 
 export function tools(app) {
-  if (!app.get("matrix").rows?.length) return null;
+  if (!app.get("matrix").rows?.length || app.get("matrix").followed) return null;
   const presets = app.get("matrix").presets;
   const wanted = [...app.get("wanted")].sort().join("|");
   return h("div", { class: "seg", role: "group", "aria-label": "Presets" }, Object.entries(presets).map(([key, one]) =>
@@ -68,7 +69,7 @@ export function body(app) {
   const states = app.get("run_state").states ?? {};
   const of = (target) => states[target] ?? { state: "off", text: "" };
   const toggle = (targets) => {
-    if (app.running() || app.gone) return;
+    if (app.running() || app.gone || matrix.followed) return;
     const can = targets.filter((t) => matrix.cells[t]?.available);
     const all = can.every((t) => wanted.has(t));
     const next = new Set(wanted);
@@ -137,7 +138,7 @@ export function body(app) {
   return h("div", {},
     h("div", { class: "mx" }, h("div", { class: "mxs" }, h("div", { class: "scroll" }, grid), barred.length > 4 && h("button", { class: "lnk sm more", "data-k": "barred", "aria-expanded": String(!folded),
       onclick: () => { app.local.barred = folded; app.redraw("targets"); } }, folded ? `Show ${barred.length} rows that cannot run here, and why` : "Hide the rows that cannot run here")), rail),
-    h("div", { class: "cost" },
+    matrix.followed ? h("p", { class: "empty mut" }, "This run is another kernel’s: it is shown as it goes. Open the model here to run more of it; nothing that is finished is done again.") : h("div", { class: "cost" },
       h("span", { class: "pv", role: "status" }, h("strong", {}, bold), busy ? " · running" : foreseen.known ? rest : " · counting steps"),
       h("span", { class: "sp" }),
       settings(app, busy),

@@ -2,6 +2,7 @@
 import { h, icon, chip, name } from "./dom.js";
 import { asked, verdict } from "./judge.js";
 import { common } from "./points.js";
+import { wire } from "./wire.js";
 import * as pick from "./pick.js";
 import * as matrix from "./matrix.js";
 import * as stages from "./stages.js";
@@ -31,9 +32,10 @@ export function render({ model, el }) {
     if (document.documentElement.getAttribute("theme")) return document.documentElement.getAttribute("theme") === "dark";
     return document.body.classList.contains("theme-dark") || matchMedia("(prefers-color-scheme: dark)").matches;
   };
+  const line = wire(model, (key) => told(key), (sent) => model.send({ do: "seen", number: 0, sent }));
   const app = {
     id: `nl${(count += 1)}`, local: {}, gone: false, focus: null,
-    get: (key) => model.get(key),
+    get: (key) => line.get(key),
     set(key, value) { model.set(key, value); model.save_changes(); },
     act(what, more = {}) {
       const number = (app.local.asked = (app.local.asked ?? 0) + 1);
@@ -41,29 +43,29 @@ export function render({ model, el }) {
       // A kernel that is busy with a cell answers late, one that is gone never: either is said.
       setTimeout(() => { if (!app.gone && (app.local.answered ?? 0) < number) { app.local.late = true; head(); } }, 4000);
     },
-    running: () => model.get("run_state").state === "running",
+    running: () => app.get("run_state").state === "running",
     until: () => model.get("until"),
-    rows: () => model.get("results").rows ?? [],
+    rows: () => app.get("results").rows ?? [],
     tolerance: () => app.local.tolerance ?? model.get("tolerance"),
     commitTolerance() { const now = app.local.tolerance; if (now) { app.set("tolerance", now); app.local.tolerance = undefined; } },
     forget: () => seen.clear(),
     judge(row) {
       if (!seen.has(row.target)) {
-        const outputs = model.get("accuracy")[row.target];
-        seen.set(row.target, outputs?.length ? verdict(outputs, asked(app.tolerance(), model.get("tolerances"), row.target))
+        const outputs = app.get("accuracy")[row.target];
+        seen.set(row.target, outputs?.length ? verdict(outputs, asked(app.tolerance(), app.get("tolerances"), row.target))
           : { passed: row.passed, worst: row.worst_ratio, at: "", cells: {} });
       }
       return seen.get(row.target);
     },
     doubts: () => [...new Set(app.rows().flatMap((r) => r.warnings ?? []))].slice(0, 3),
     batch: () => model.get("batch") || common(app.rows()),
-    colour(family) { const pair = model.get("results").colours?.[family]; return pair ? pair[dark() ? 1 : 0] : "var(--muted)"; },
+    colour(family) { const pair = app.get("results").colours?.[family]; return pair ? pair[dark() ? 1 : 0] : "var(--muted)"; },
     width: () => root.clientWidth || 900,
     viewWidth: () => (root.clientWidth || 900) - (root.clientWidth > 1179 ? 36 + 16 + 264 + 24 : root.clientWidth > 939 ? 52 : 32),
     redraw: (section) => later(section),
     fold(section, open) { app.set("folds", { ...model.get("folds"), [section]: open }); },
     code(key) {
-      const text = model.get("code")[key];
+      const text = app.get("code")[key];
       if (!text) return null;
       const open = app.local.code === key;
       return h("div", { class: "code" }, h("button", { class: "lnk sm", "data-k": `code-${key}`, "aria-expanded": String(open), onclick: () => {
@@ -95,15 +97,15 @@ export function render({ model, el }) {
   }
 
   function head() {
-    const session = model.get("pick").session;
-    const run = model.get("run_state");
+    const session = app.get("pick").session;
+    const run = app.get("run_state");
     const rows = app.rows();
     const bad = rows.filter((r) => r.status === "failed").length;
     const stale = rows.filter((r) => r.stale).length;
     const mark = app.gone ? chip("stale", "kernel gone") : run.state === "running" ? chip("running") : !session ? null :
       bad ? chip("failed", `${bad} failed`) : stale ? chip("stale", `${stale} stale`) : run.state === "cancelled" ? chip("cancelled") : rows.some((r) => r.batches.length) ? chip("done") : chip("selected", "ready to run");
     top.replaceChildren(h("h2", {}, session ? name(session.name) : "navigator_lab"), ...(mark ? [mark] : []),
-      h("span", { class: "mut sm" }, session ? model.get("pick").machine.name : "From a model to its best deployment on Triton"), h("span", { class: "sp" }),
+      h("span", { class: "mut sm" }, session ? app.get("pick").machine.name : "From a model to its best deployment on Triton"), h("span", { class: "sp" }),
       ...(app.local.late && !app.gone ? [h("span", { class: "sm mut", role: "status" }, "The kernel is busy with a cell; this waits for it.")] : []));
     banner.replaceChildren(...(app.gone ? [h("div", { class: "note warn", role: "alert" }, h("span", { class: "s-stale" }, icon("stale")),
       h("div", {}, h("strong", {}, "The kernel is gone; what you see is its last word."), h("p", { class: "sm" },
@@ -165,13 +167,14 @@ export function render({ model, el }) {
   // Lab's own shortcuts must not act on what is typed or moved here.
   root.addEventListener("keydown", (event) => { if (event.target.matches("input, select, button, textarea, [tabindex]") && event.key !== "Tab") event.stopPropagation(); });
 
-  const stops = [];
-  for (const [key, drawn] of Object.entries(DRAWN)) {
-    const heard = () => {
-      if (["accuracy", "tolerances", "tolerance", "results"].includes(key)) app.forget();
-      if (key === "answered") { app.local.answered = Math.max(app.local.answered ?? 0, model.get("answered")); app.local.late = false; head(); }
-      later(...drawn);
-    };
+  const stops = [() => line.stop()];
+  function told(key) {
+    if (["accuracy", "tolerances", "tolerance", "results"].includes(key)) app.forget();
+    if (key === "answered") { app.local.answered = Math.max(app.local.answered ?? 0, model.get("answered")); app.local.late = false; head(); }
+    later(...(DRAWN[key] ?? []));
+  }
+  for (const key of Object.keys(DRAWN)) {
+    const heard = () => { if (!(key in model.get("sent"))) told(key); };
     model.on(`change:${key}`, heard);
     stops.push(() => model.off(`change:${key}`, heard));
   }

@@ -64,12 +64,13 @@ export function body(app) {
   const none = !app.get("wanted").length;
   const buttons = STAGES.map((stage) => {
     const barred = stage === "verify" && !matrix.verify;
+    const elsewhere = Boolean(matrix.followed);
     const [had, state, words] = stageWords(app, stage);
     const share = (n) => `${had.total ? (100 * n) / had.total : 0}%`;
-    const off = busy || app.gone || none || barred;
+    const off = busy || app.gone || none || barred || elsewhere;
     return h("li", {}, h("button", {
       class: "stage", "data-k": `stage-${stage}`, "data-stage": stage, "aria-disabled": off || undefined,
-      title: barred ? "Give the function that verifies: lab.run(verify=function)" : `run up to ${stage}; what is still true is not done again`,
+      title: elsewhere ? "Only the kernel that runs this can" : barred ? "Give the function that verifies: lab.run(verify=function)" : `run up to ${stage}; what is still true is not done again`,
       onclick: () => { if (!off) app.act("run", { until: stage }); },
     }, h("span", { class: "t" }, h("span", { class: `s-${barred ? "off" : state}` }, icon(barred ? "unavailable" : state)), TITLE[stage]),
     h("span", { class: "bar", "aria-hidden": "true" }, [["cached", had.cached], ["done", had.done], ["failed", had.failed], ["skipped", had.skipped + had.cancelled], ["running", had.running]]
@@ -79,11 +80,13 @@ export function body(app) {
   return h("div", {},
     h("ul", { class: "stg", role: "list" }, buttons),
     h("div", { class: "row now" }, ...now(app, run, busy), h("span", { class: "sp" }),
-      busy && h("button", { class: "btn", "data-k": "cancel", onclick: () => app.act("cancel"), "aria-disabled": app.gone || undefined }, run.cancelling ? "Cancelling" : "Cancel")),
+      busy && matrix.followed && h("span", { class: "sm mut" }, "Runs in another kernel, which can cancel it."),
+      busy && !matrix.followed && h("button", { class: "btn", "data-k": "cancel", onclick: () => app.act("cancel"), "aria-disabled": app.gone || undefined }, run.cancelling ? "Cancelling" : "Cancel")),
     run.error && h("div", { class: "note err", role: "alert" }, h("span", { class: "s-failed" }, icon("failed")),
       h("div", {}, h("strong", {}, run.error), run.remedy && h("p", { class: "sm" }, `Remedy: ${run.remedy}`))),
     Object.keys(run.steps ?? {}).length > 0 && timeline(app, run, matrix),
-    Object.keys(run.steps ?? {}).length > 0 && log(app, run));
+    Object.keys(run.steps ?? {}).length > 0 && log(app, run),
+    Object.keys(run.steps ?? {}).length > 0 && app.code("attach"));
 }
 
 function now(app, run, busy) {
