@@ -85,6 +85,15 @@ class Engine:
 
     # what a user of the engine calls
 
+    @property
+    def limits(self) -> Limits:
+        """How much of the machine a run may use; of the next run, if it is set."""
+        return self._floor.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._floor.limits = limits
+
     def run(
         self, goals: Iterable[Step], *, run: str = "", retry_failed: bool = False
     ) -> dict[Step, Outcome]:
@@ -224,7 +233,7 @@ class Engine:
         work = Work(
             step, action, name, known, claim, inputs, why, self._python(step),
             any(a.fresh for a in actions),
-            self._floor.limits.timeout_s
+            self.limits.timeout_s
             or max((a.timeout_s for a in actions if a.timeout_s), default=_TIMEOUT_S),
             self.store.step_folder(name),
         )  # fmt: skip
@@ -298,7 +307,6 @@ class Engine:
     def _start(self, work: Work, wall: Wall) -> None:
         work.out = self.store.scratch()
         step = work.step
-        limits = self._floor.limits
         job = {
             "action": step.action,
             "about": None if step.about is None else str(step.about),
@@ -310,7 +318,9 @@ class Engine:
             "log": str(work.log),
             "plugins": list(self.catalog.plugins),
             # What is measured has the machine to itself; the rest shares it.
-            "threads": None if work.action.measures else max(1, self.host.cores // limits.slots),
+            "threads": None
+            if work.action.measures
+            else max(1, self.host.cores // self.limits.slots),
         }
         (work.folder / "job.json").write_bytes(canonical(job))
         self._tell(Started(str(step), work.why, time.time()))
