@@ -7,6 +7,7 @@ the user's repository here: that is `navigator_lab.triton.repository.publish`.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PackageError
-from ..triton import native, tensors
+from ..triton import defaults, native, tensors
 from ..triton.carry import artefact_files, carry
 from ..triton.config import messages, parse, to_text
+from ..triton.fields import fill
+from ..triton.modelconfig import ModelConfig
 from ..triton.rehearsal import rehearse, requests
 from ..triton.repository import checked_name, checked_version, write
 from ..triton.runtime import STANDINS
@@ -45,7 +48,9 @@ class PackageOptions:
     preferred_batch_sizes: tuple[int, ...] = option(
         (), "sizes that the batcher sends off at once; empty: the best that was measured"
     )
-    max_queue_delay_us: int = option(0, "how long a request may wait for company", unit="µs")
+    max_queue_delay_us: int = option(
+        0, "how long a request may wait for company; 0: what the latency limit leaves", unit="µs"
+    )
     instance_count: int = option(1, "instances of the model on each device")
     warmup: bool = option(True, "send real samples through the model before it is called ready")
     backend: str = option(
@@ -53,6 +58,46 @@ class PackageOptions:
         choices=("", "python"),
     )  # fmt: skip
     platform: bool = option(False, "write the older 'platform' line instead of 'backend'")
+    p99_ms: float = option(
+        0.0, "latency limit that batch sizes and queue delay are chosen by; 0: none", unit="ms"
+    )
+    config: str = option(
+        "", "fields of Triton's ModelConfig that replace the defaults: a dict, or its JSON text"
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.config, ModelConfig):
+            object.__setattr__(self, "config", self.config.to_dict())
+        if not isinstance(self.config, str):
+            said = json.dumps(self.config, sort_keys=True, default=_number)
+            object.__setattr__(self, "config", said)
+        asked = self.fields()
+        # Sizes decide more than their own line: dims, warm-up, what is gathered.
+        if "max_batch_size" in asked and self.max_batch_size < 0:
+            object.__setattr__(self, "max_batch_size", asked["max_batch_size"])
+        for name, instead in (("name", "name=…"), ("platform", "platform=True"),
+                              ("backend", 'backend="python"')):  # fmt: skip
+            if name in asked and asked[name] != getattr(self, name):
+                raise PackageError(
+                    f"config says {name} {asked[name]!r}, which is not for the configuration alone",
+                    f"give package(…, {instead})",
+                )
+
+    def fields(self) -> dict[str, Any]:
+        """What ``config`` says, as plain Python."""
+        try:
+            asked = json.loads(self.config or "{}")
+        except ValueError as error:
+            raise PackageError(f"config is no JSON: {error}", "give a dict") from error
+        fill(messages().ModelConfig(), asked)
+        return dict(asked)
+
+
+def _number(value: Any) -> Any:
+    """numpy's numbers as Python's; what is none is refused by name."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise PackageError(f"config holds {value!r}", "give numbers, texts, lists and dicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +110,7 @@ class Package:
     config: str  # the text of config.pbtxt
     files: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    reasons: tuple[tuple[str, str], ...] = ()  # a field, and where its value comes from
 
 
 @action("package", options=PackageOptions, needs=("tritonclient", "protobuf"), hardware=True)
@@ -73,7 +119,7 @@ def package(at: At, model: Product, samples: Product, timing: Product | None = N
     options = at.options or PackageOptions()
     checked_name(options.name)
     checked_version(options.version)
-    _check(options)
+    defaults.sane(options)
     signature = samples.read(Signature)
     feeds = stored.read(samples.path)
     measured = timing.read(Timing) if timing else None
@@ -104,13 +150,18 @@ def _write(
 ) -> Package:
     """The model's folder, for one way to serve it."""
     notes = list(found.notes)
-    largest, why = _largest(options, signature, found, timing)
+    largest, why = defaults.largest(options, signature, found, timing)
     notes += [why] if why else []
+    given = "asked for" if options.max_batch_size >= 0 else "the model has no batch axis"
+    reasons = {"max_batch_size": why or given}
     config = messages().ModelConfig(name=options.name, max_batch_size=largest)
     _name_backend(config, found, options, notes)
     notes += tensors.describe(config, signature, found)
     native.tune(config, at.about, found, _run_options(at), notes)
-    _schedule(config, at, options, timing, notes)
+    defaults.schedule(config, at.about.device, options, timing, notes, reasons)
+    if config.input:
+        reasons["input, output"] = "the model's signature and the samples that it was measured on"
+    defaults.override(config, options.fields(), reasons)
     warm = tensors.warmup(config, signature, feeds) if options.warmup else {}
     folder = at.out / options.name
     with tempfile.TemporaryDirectory(prefix="navigator-lab-package-") as scratch:
@@ -123,6 +174,8 @@ def _write(
         else:
             files = native.files(at.formats[at.about.format], model, artefact_files(model))
         write(folder, options.version, files, config, warm)
+    if warm:
+        reasons["model_warmup"] = "the first sample, alone and at the largest batch"
     listed = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     return Package(
         options.name,
@@ -131,6 +184,7 @@ def _write(
         to_text(config),
         tuple(listed),
         tuple(dict.fromkeys(notes)),
+        tuple(reasons.items()),
     )
 
 
@@ -173,64 +227,6 @@ def _rehearsed(
         )
 
 
-def _check(options: PackageOptions) -> None:
-    for field, least in (
-        ("max_batch_size", -1),
-        ("max_queue_delay_us", 0),
-        ("instance_count", 1),
-    ):
-        if getattr(options, field) < least:
-            raise PackageError(
-                f"{field}={getattr(options, field)} means nothing", f"give {least} or more"
-            )
-    if any(size < 1 for size in options.preferred_batch_sizes):
-        raise PackageError(
-            f"preferred_batch_sizes={options.preferred_batch_sizes} holds a size below 1"
-        )
-
-
-def _largest(
-    options: PackageOptions, signature: Signature, found: native.Fit, timing: Timing | None
-) -> tuple[int, str]:
-    """``max_batch_size`` and, where it isn't plain, why."""
-    asked = options.max_batch_size
-    batchable = signature.batched and signature.batch_first
-    if not batchable:
-        if asked > 0:
-            raise PackageError(
-                f"max_batch_size={asked}, but not every input and output of this model has the "
-                "batch as its first axis, which Triton's batching needs",
-                "leave max_batch_size at 0; each request may still carry its own batch",
-            )
-        if signature.batched:
-            return 0, (
-                "max_batch_size is 0, as not every input and output has the batch as its first "
-                "axis: requests carry their own batch and are not gathered"
-            )
-        return 0, ""
-    if asked < 0 and found.no_batching:
-        return 0, found.no_batching
-    limit = next((axis.max for axis in signature.axes if axis.name == BATCH), 2**31 - 1)
-    if asked >= 0:
-        if asked > limit:
-            raise PackageError(
-                f"max_batch_size={asked}, but the model was built for batches up to {limit}",
-                "build it with a larger maximum of the batch axis, or ask for less",
-            )
-        return asked, ""
-    measured = [b.batch for b in timing.batches] if timing else []
-    if measured:
-        return min(
-            max(measured), limit
-        ), f"max_batch_size {min(max(measured), limit)} is the largest batch that was measured"
-    if limit == 2**31 - 1:
-        return 1, "nothing was measured and no range of the batch is known: max_batch_size is 1"
-    return (
-        limit,
-        f"nothing was measured: max_batch_size {limit} is the largest batch it was built for",
-    )
-
-
 def _name_backend(
     config: Any, found: native.Fit, options: PackageOptions, notes: list[str]
 ) -> None:
@@ -243,35 +239,3 @@ def _name_backend(
         notes.append(f"Triton has no platform name for {found.backend}: 'backend' is written")
     if found.filename:
         config.default_model_filename = found.filename
-
-
-def _schedule(
-    config: Any, at: At, options: PackageOptions, timing: Timing | None, notes: list[str]
-) -> None:
-    """Instances, and how requests are gathered."""
-    device = at.about.device
-    group = config.instance_group.add(count=options.instance_count)
-    kinds = messages().ModelInstanceGroup
-    if device.kind == "cuda":
-        group.kind = kinds.KIND_GPU
-        group.gpus.append(device.index or 0)
-    else:
-        group.kind = kinds.KIND_CPU
-    asked = options.preferred_batch_sizes
-    if not options.dynamic_batching or config.max_batch_size < 2:
-        if asked:
-            notes.append("preferred_batch_sizes are not written: nothing is gathered")
-        return
-    above = [size for size in asked if size > config.max_batch_size]
-    if above:
-        raise PackageError(
-            f"a preferred batch size of {above[0]} is above max_batch_size {config.max_batch_size}",
-            "lower it, or raise max_batch_size",
-        )
-    config.dynamic_batching.SetInParent()
-    best = timing.best_batch if timing else None
-    if not asked and best and 1 < best < config.max_batch_size:
-        asked = (best,)
-        notes.append(f"preferred batch size {best}: beyond it no throughput was gained")
-    config.dynamic_batching.preferred_batch_size.extend(asked)
-    config.dynamic_batching.max_queue_delay_microseconds = options.max_queue_delay_us

@@ -1,11 +1,13 @@
 """The shipping side: what goes into a Triton model repository, and a server to try it on.
 
-- `config`: Triton's own ``ModelConfig``, as text and back
+- `config`, `fields`, `modelconfig`: Triton's own ``ModelConfig``, as text, in Python, and back
+- `defaults`: what of it follows from what was measured, and why
 - `tensors`, `native`, `carry`: how a target is said to Triton: its backend, or the Python backend
   with the measured runner
 - `artefact`: what a model file says of itself
 - `rehearsal`: whether the backend computes what was measured
-- `repository`: adding to a repository, whole or not at all
+- `repository`, `objectstore`: adding to a repository, whole or not at all; `repositories`: listing,
+  comparing and editing one
 - `checks`: what a server would refuse, in its words
 - `runtime`, `server`, `keeper`, `backends`: a real ``tritonserver`` on loopback
 
@@ -19,15 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checks import Finding, check, check_config, check_model
+    from .modelconfig import ModelConfig
+    from .repositories import Repository
 
 _WHERE = {
     "Finding": "checks",
+    "ModelConfig": "modelconfig",
+    "Repository": "repositories",
     "check": "checks",
     "check_config": "checks",
     "check_model": "checks",
 }
 
-__all__ = ["Finding", "check", "check_config", "check_model"]
+__all__ = ["Finding", "ModelConfig", "Repository", "check", "check_config", "check_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -181,19 +181,9 @@ def publish(folder: Path, repository: Path, *, overwrite: bool = False) -> Path:
 
 
 def _add_beside(new: Path, target: Path, config: Any, found: list[int]) -> None:
-    taken = [v for v in found if _exists(target / str(v))]
-    if taken:
-        raise PackageError(
-            f"{target.name!r} has version {taken[0]} already in {target.parent}",
-            f"give version={max(versions(target) or [0]) + 1}, or overwrite=True to replace it",
-        )
-    differing = configs.differences(read(target), config)
-    if differing:
-        shown = "; ".join(differing[:5]) + (" …" if len(differing) > 5 else "")
-        raise PackageError(
-            f"{target.name!r} exists in {target.parent} with another configuration: {shown}",
-            "give another name, the same options as before, or overwrite=True",
-        )
+    there = [v for v in found if _exists(target / str(v))]
+    known = sorted({*versions(target), *there})
+    taken(target.name, str(target.parent), known, found, None if there else read(target), config)
     # Same configuration, so the warm-up files that it names are there already, or were removed.
     for one in sorted((new / WARMUP).glob("**/*")):
         there = target / WARMUP / one.relative_to(new / WARMUP)
@@ -202,6 +192,31 @@ def _add_beside(new: Path, target: Path, config: Any, found: list[int]) -> None:
             os.rename(one, there)
     for version in found:
         os.rename(new / str(version), target / str(version))
+
+
+def taken(
+    name: str, where: str, there: list[int], found: list[int], before: Any, config: Any
+) -> None:
+    """Refuse to overwrite: a version that exists, or a configuration that differs.
+
+    ``there`` and ``before`` are what the repository has, ``found`` and ``config`` what is added.
+
+    Raises:
+        PackageError: it would overwrite; the way out is named.
+    """
+    both = [version for version in found if version in there]
+    if both:
+        raise PackageError(
+            f"{name!r} has version {both[0]} already in {where}",
+            f"give version={max(there) + 1}, or overwrite=True to replace it",
+        )
+    differing = configs.differences(before, config) if before is not None else []
+    if differing:
+        shown = "; ".join(differing[:5]) + (" …" if len(differing) > 5 else "")
+        raise PackageError(
+            f"{name!r} exists in {where} with another configuration: {shown}",
+            "give another name, the same options as before, or overwrite=True",
+        )
 
 
 def _replace(new: Path, target: Path, found: list[int]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from triton_making import make, onnx_file, product, signature
 
-from navigator_lab.errors import PackageError
+from navigator_lab.errors import NavigatorError, PackageError
 from navigator_lab.runners.torchscript import ScriptOptions
 from navigator_lab.triton import config as configs
 from navigator_lab.triton import native
@@ -31,9 +31,12 @@ def packed(tmp_path, target="onnx:fp32@ort-cpu", timing=None, **options):
 
 
 def timing(*batches, best=None):
+    """One ms of latency for each sample of a batch."""
     span = Interval(1.0, 1.0, 1.0)
     measured = tuple(
-        BatchTiming(b, 20, 3, span, 1.0, 1.0, span, 1.0, Interval(b * 1000.0, 0, 0))
+        BatchTiming(
+            b, 20, 3, span, 1.0, 1.0, Interval(float(b), 0, 0), 1.0, Interval(b * 1000.0, 0, 0)
+        )
         for b in batches
     )
     return Timing(measured, 1.0, 1, best_batch=best)
@@ -52,6 +55,77 @@ def test_sizes_come_from_what_was_measured(tmp_path):
     assert config.max_batch_size == 16
     assert list(config.dynamic_batching.preferred_batch_size) == [4]
     assert any("largest batch that was measured" in note for note in value.notes)
+
+
+def test_a_latency_limit_chooses_sizes_and_delay(tmp_path):
+    _, value, config = packed(tmp_path, timing=timing(1, 2, 4, 8, 16, best=2), p99_ms=10.5)
+    assert config.max_batch_size == 8
+    assert list(config.dynamic_batching.preferred_batch_size) == [2]
+    # What is left of 10.5 ms after two batches of 8 ms is nothing.
+    assert config.dynamic_batching.max_queue_delay_microseconds == 0
+    _, value, config = packed(tmp_path / "4", timing=timing(1, 2, 4), p99_ms=10.5)
+    assert config.dynamic_batching.max_queue_delay_microseconds == 2500
+    reasons = dict(value.reasons)
+    assert "4 ms of 10.5 ms" in reasons["max_batch_size"]
+    assert "two batches" in reasons["dynamic_batching.max_queue_delay_microseconds"]
+    with pytest.raises(PackageError, match=r"the quickest is batch 1 with 1 ms"):
+        packed(tmp_path / "none", timing=timing(1, 2), p99_ms=0.5)
+
+
+def test_every_default_says_where_it_comes_from(tmp_path):
+    _, value, config = packed(tmp_path, timing=timing(1, 2, 4, best=2))
+    reasons = dict(value.reasons)
+    assert "largest batch that was measured" in reasons["max_batch_size"]
+    assert "measured on cpu" in reasons["instance_group"]
+    assert "no throughput was gained" in reasons["dynamic_batching.preferred_batch_size"]
+    written = {field.name for field, _ in config.ListFields()} - {"name", "backend"}
+    said = {part for name in reasons for part in name.partition(".")[0].split(", ")}
+    assert written <= said
+
+
+def test_the_configuration_may_be_edited(tmp_path):
+    asked = {
+        "max_batch_size": 4,
+        "dynamic_batching": {"preferred_batch_size": [np.int64(3)], "preserve_ordering": True},
+        "instance_group": [{"kind": "CPU", "count": 2}],
+        "parameters": {"intra_op_thread_count": 1},
+        "version_policy": {"latest": {"num_versions": 2}},
+    }
+    _, value, config = packed(tmp_path, timing=timing(1, 8, best=2), config=asked)
+    assert config.max_batch_size == 4
+    assert [one.batch_size for one in config.model_warmup] == [1, 4]
+    assert list(config.dynamic_batching.preferred_batch_size) == [3]
+    assert config.dynamic_batching.preserve_ordering
+    assert config.instance_group[0].count == 2
+    assert config.parameters["intra_op_thread_count"].string_value == "1"
+    reasons = dict(value.reasons)
+    assert reasons["instance_group"] == "asked for in config"
+    assert "dynamic_batching.preferred_batch_size" not in reasons
+
+
+def test_sequences_instead_of_the_dynamic_batcher(tmp_path):
+    control = [{"name": "S", "control": [{"kind": "START", "int32_false_true": [0, 1]}]}]
+    _, _, config = packed(
+        tmp_path, config={"sequence_batching": {"control_input": control, "direct": {}}}
+    )
+    assert config.WhichOneof("scheduling_choice") == "sequence_batching"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"dynamic_baching": {}}, "dynamic_batching"),
+        ({"dynamic_batching": {"preferred_batch_size": [99]}}, "must be <= max batch size"),
+        ({"instance_group": [{"kind": "CPU", "gpus": [0]}]}, "specifies one or more GPUs"),
+        ({"name": "other"}, "name=…"),
+        ({"input": [{"name": "z", "data_type": "FP32", "dims": [6]}]}, "other inputs"),
+        ("no json", "no JSON"),
+    ],
+)
+def test_an_edit_that_means_nothing_or_is_refused(tmp_path, config, words):
+    with pytest.raises(NavigatorError) as refused:
+        packed(tmp_path, config=config)
+    assert words in str(refused.value)
 
 
 def test_what_was_not_measured_is_said(tmp_path):

@@ -1,4 +1,4 @@
-"""Asks the real server what it thinks of configurations: one server for a whole repository.
+"""Asks the real server what it thinks of configurations: one server for any number of them.
 
 The backends are stand-ins that take any model, so that the verdict is on the configuration (and on
 the files that the server's core itself opens), never on a runtime that this machine lacks.
@@ -39,23 +39,29 @@ class TritonPythonModel:
         return [pb_utils.InferenceResponse([]) for _ in requests]
 """
 _POLL = "Poll failed for model directory '{name}': "
+_PLAIN = re.compile(r"version \d+ is at UNAVAILABLE state: (\w+( argument)?: )?|;\s*$")
 _SYNTAX = re.compile(r"Error parsing text-format inference\.ModelConfig: ([^\n]*)")
 
 
-def judge(repository: Path, names: list[str]) -> dict[str, str]:
-    """The server's words on each model, "" for one that it takes."""
+def judge(asked: dict[str, tuple[Path, str]]) -> dict[str, str]:
+    """The server's words on each model of a repository, "" for one that it takes.
+
+    ``asked``: repository and model by any key. What lies in the server's repository is swapped
+    between two loads, so that models of one name may be judged too.
+    """
     runtime = ready()
     folder = Path(tempfile.mkdtemp(prefix="navigator-lab-judge-"))
     port, grpc = _free_ports(2)
     log = folder / "log"
     prefix = f"navigator_lab_judge_{port}_"
+    (folder / "repository").mkdir()
     runtime.lay_backends(folder / "backends")
     for name in BACKENDS:
         (folder / "backends" / name).mkdir(exist_ok=True)
         (folder / "backends" / name / "model.py").write_text(ANY)
     runtime.lay_python(folder / "python")
     command = [
-        str(runtime.binary), f"--model-repository={repository}",
+        str(runtime.binary), f"--model-repository={folder / 'repository'}",
         f"--backend-directory={folder / 'backends'}", "--model-control-mode=explicit",
         "--http-address=127.0.0.1", "--grpc-address=127.0.0.1",
         f"--http-port={port}", f"--grpc-port={grpc}", "--allow-metrics=false",
@@ -71,11 +77,16 @@ def judge(repository: Path, names: list[str]) -> dict[str, str]:
         )  # fmt: skip
     try:
         _wait(process, f"http://127.0.0.1:{port}/v2/health/live", log)
-        said = {}
-        for name in names:
+        said, lying = {}, None
+        for key, (repository, name) in asked.items():
+            if repository != lying:
+                shutil.rmtree(folder / "repository")
+                shutil.copytree(repository, folder / "repository")
+                lying = repository
             before = log.stat().st_size
             answer = _post(f"http://127.0.0.1:{port}/v2/repository/models/{name}/load")
-            said[name] = _words(answer, name, log, before)
+            words = _words(answer, name, log, before)
+            said[key] = words.replace(str(folder / "repository"), "…").replace(str(folder), "…")
             if not answer:
                 _post(f"http://127.0.0.1:{port}/v2/repository/models/{name}/unload")
         return said
@@ -102,7 +113,7 @@ def _post(url: str) -> str:
 def _words(answer: str, name: str, log: Path, before: int) -> str:
     """The reason: in the answer, or, where a configuration was not taken at all, in the log."""
     if "failed to poll from model repository" not in answer:
-        return answer.replace(f"load failed for model '{name}': ", "").strip()
+        return _PLAIN.sub("", answer.replace(f"load failed for model '{name}': ", "")).strip()
     with open(log, "rb") as file:
         file.seek(before)
         text = file.read().decode(errors="replace")

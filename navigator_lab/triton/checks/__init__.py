@@ -2,8 +2,8 @@
 
 The rules are those of Triton's core, in its own words (read from its sources, held against a real
 server by the tests): `complete` what it adds by itself, `tensors`, `schedule`, `sequences`, `graph`
-one configuration, `pipeline` ensembles among the other models, `ondisk` the files around. Beyond
-the core, `modelfile` and `parameters` say what the backends would refuse that we know.
+one configuration, `pipeline` ensembles among the other models, `ondisk` and `warm` the files around.
+Beyond the core, `modelfile` and `parameters` say what the backends would refuse that we know.
 
 The core stops at the first mistake of a model; here all are said.
 """
@@ -17,18 +17,20 @@ from typing import Any
 
 from ...errors import PackageError
 from .. import config as configs
+from ..objectstore import Objects, is_url, local
 from ..repository import CONFIG, read
 from ..runtime import TRITON
 from .complete import complete, too_new, whole
 from .finding import Finding, Meant, noted, refused
 from .graph import ensemble
 from .modelfile import KNOWN, completed, known, model_files
-from .ondisk import labels, served, version_folders, warmup
+from .ondisk import labels, served, version_folders
 from .parameters import parameters
 from .pipeline import Member, pipeline
 from .schedule import instances, runtime, schedule
 from .sequences import sequences
 from .tensors import tensors
+from .warm import warmup
 
 __all__ = ["KNOWN", "Finding", "check", "check_config", "check_model"]
 
@@ -38,6 +40,8 @@ def check(
 ) -> list[Finding]:
     """All findings of a repository, model by model; empty where a server takes it as it is.
 
+    ``repository``: a folder, or an fsspec URL, which is copied here for as long as it takes.
+
     A finding with ``error`` is a refusal. ``gpus``: how many the server has; what hangs on that is
     only noted while it isn't given. ``triton``: the server's version, as fields come and go.
     ``files=False``: configurations only; model files are neither missed nor looked into.
@@ -45,7 +49,10 @@ def check(
     Raises:
         PackageError: there is no such folder, or it is a model's own.
     """
-    root = Path(repository)
+    if is_url(repository):
+        with Objects(str(repository)).fetched() as folder:
+            return check(folder, gpus=gpus, triton=triton, files=files)
+    root = local(repository)
     if not root.is_dir():
         raise PackageError(f"there is no model repository {root}")
     if (root / CONFIG).is_file():

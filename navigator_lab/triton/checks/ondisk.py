@@ -8,7 +8,7 @@ from typing import Any
 
 from ..repository import WARMUP
 from .finding import Finding, noted, refused
-from .sequences import INITIAL, bytes_of
+from .sequences import INITIAL
 
 _NO_VERSIONS = {WARMUP, INITIAL, "configs"}
 
@@ -83,63 +83,4 @@ def labels(config: Any, folder: Path) -> Iterator[Finding]:
                 f"label file path '{path}' for output '{io.name}' in model '{config.name}' is "
                 "outside model directory",
                 "newer servers refuse it: put it beside config.pbtxt",
-            )
-
-
-def warmup(config: Any, folder: Path) -> Iterator[Finding]:
-    """Warm-up samples: sizes, files, and whether they are the model's inputs."""
-    inputs = {io.name: io for io in config.input}
-    for setting in config.model_warmup:
-        if setting.batch_size == 0:
-            continue  # the server skips it
-        if setting.batch_size > max(config.max_batch_size, 1):
-            yield noted(
-                f"warm-up {setting.name!r} has a batch of {setting.batch_size}, the model takes "
-                f"{max(config.max_batch_size, 1)}",
-                "lower it",
-            )
-        for name, one in sorted(setting.inputs.items()):
-            yield from _sample(name, one, folder)
-            if inputs and name not in inputs:
-                yield noted(
-                    f"warm-up {setting.name!r} sends '{name}', which is no input of the model",
-                    f"inputs are {', '.join(inputs)}; controls may be sent too",
-                )
-            elif name in inputs and inputs[name].data_type != one.data_type:
-                yield noted(
-                    f"warm-up {setting.name!r} sends '{name}' in another type than the model takes",
-                    "give both the same data_type",
-                )
-        for name in inputs:
-            if name not in setting.inputs and not inputs[name].optional:
-                yield noted(f"warm-up {setting.name!r} lacks input '{name}'", "add it")
-
-
-def _sample(name: str, one: Any, folder: Path) -> Iterator[Finding]:
-    if any(d < 0 for d in one.dims):
-        yield refused(
-            f"warmup setting expects all variable-size dimensions are specified for input '{name}'",
-            f"its dims are {list(one.dims)}: give the sample's own",
-        )
-        return
-    kind = one.WhichOneof("input_data_type")
-    if kind is None:
-        yield refused(
-            f"warmup setting expects input '{name}' to have input_data_type set",
-            "give zero_data, random_data or input_data_file",
-        )
-    elif kind == "input_data_file":
-        path = folder / WARMUP / one.input_data_file
-        if not path.is_file():
-            yield refused(
-                f"failed to open text file for read {path}: No such file or directory",
-                f"put it into {WARMUP}/ beside config.pbtxt",
-            )
-            return
-        needed = bytes_of(one.data_type, one.dims)
-        if needed is not None and path.stat().st_size < needed:
-            yield refused(
-                f"warmup setting expects {needed} bytes, but the data provided from "
-                f"{one.input_data_file}only has {path.stat().st_size} bytes",
-                f"input '{name}': write one sample without a batch axis",
             )

@@ -195,23 +195,30 @@ def _shape(dims: list[int]) -> str:
 
 
 def _decoupled(config: Any, models: Mapping[str, Member]) -> Iterator[Finding]:
-    """A step must not read from two streams of answers: the core can't say which belong together."""
+    """No step, and no answer, may be made of two streams: nothing says what belongs together.
+
+    An ensemble that streams is decoupled itself; that is written into ``config``, as the core does.
+    """
     streams: dict[str, str] = {io.name: "" for io in config.input}
     steps = list(config.ensemble_scheduling.step)
-    while True:
-        ready = [s for s in steps if all(t in streams for t in s.input_map.values())]
-        if not ready:
-            return
+    while ready := [s for s in steps if all(t in streams for t in s.input_map.values())]:
         for step in ready:
             steps.remove(step)
-            from_ = {streams[t] for t in step.input_map.values()}
-            if len(from_) > 1:
-                yield refused(
-                    f"in ensemble {config.name}, step of model '{step.model_name}' receives inputs "
-                    "originated from different decoupled models",
-                    "join them inside one model",
-                )
+            merged = {streams[t] for t in step.input_map.values()}
+            if len(merged) > 1:
+                yield _mixed(config.name, step.model_name)
             own = models[step.model_name].config.model_transaction_policy.decoupled
-            stream = f"{step.model_name}#{len(steps)}" if own else min(from_, default="")
+            stream = f"{step.model_name} {len(steps)}" if own else min(merged, default="")
             for tensor in step.output_map.values():
                 streams.setdefault(tensor, stream)
+    if len({streams.get(io.name, "") for io in config.output}) > 1:
+        yield _mixed(config.name, config.name)
+    config.model_transaction_policy.decoupled = any(streams.values())
+
+
+def _mixed(name: str, model: str) -> Finding:
+    return refused(
+        f"in ensemble {name}, step of model '{model}' receives inputs originated from different "
+        "decoupled models",
+        "join them inside one model",
+    )

@@ -199,17 +199,13 @@ def runtime(config: Any, folder: Path) -> Iterator[Finding]:
         places = [folder, *(p for p in folder.iterdir() if p.is_dir())] if folder.is_dir() else []
         if config.runtime == usual or any((p / config.runtime).is_file() for p in places):
             return
-        message = (
-            f"unable to find backend library '{config.runtime}' for model '{config.name}', "
-            f"searched: the model's folder"
-        )
+        message = f"unable to find backend library '{config.runtime}' for model '{config.name}'"
         remedy = f"remove 'runtime', or write {usual} or model.py"
-        library = config.runtime.startswith("lib") and config.runtime.endswith(".so")
-        yield (
-            noted(message, f"put it into the server's backend directory, or {remedy}")
-            if (library)
-            else refused(message, remedy)
-        )
+        if config.runtime.startswith("lib") and config.runtime.endswith(".so"):
+            remedy = f"put it into the server's backend directory, or {remedy}"
+            yield noted(message, remedy)
+        else:
+            yield refused(message, remedy)
     strategy = config.parameters.get("TRITON_BATCH_STRATEGY_PATH")
     if strategy is not None:
         if config.HasField("sequence_batching"):
