@@ -107,6 +107,37 @@ def jupyter(tmp_path_factory):
     server.wait(20)
 
 
+@pytest.fixture
+def voila(tmp_path):
+    """Voilà on a copy of the dashboard's notebook: (address, folder)."""
+    shutil.copy(ROOT / "notebooks/dashboard.ipynb", tmp_path)
+    port, log = _port(), tmp_path / "voila.log"
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "JUPYTER_DATA_DIR": str(tmp_path / "data"),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "IPYTHONDIR": str(tmp_path / "ipython"),
+        "PYTHONPATH": str(ROOT), "NAVIGATOR_LAB_PLUGINS": "navigator_lab.testing",
+        "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "voila", "dashboard.ipynb", "--no-browser", "--Voila.ip=127.0.0.1",
+             f"--port={port}"],
+            env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path,
+        )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        if server.poll() is not None:
+            raise RuntimeError(log.read_text()[-3000:])
+        time.sleep(0.1)
+    yield url, tmp_path
+    server.terminate()
+    server.wait(20)
+
+
 class Notebook:
     """A notebook that is open in the browser, driven by Lab's own commands."""
 
@@ -118,6 +149,12 @@ class Notebook:
         self.page.goto(lab if front == "lab" else f"{self.url}/notebooks/{self.name}")
         self.idle()
         return self
+
+    def again(self):
+        """The same in a second tab."""
+        page = self.page.context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        return Notebook(page, self.url, self.root, self.name).open()
 
     def idle(self):
         self.page.wait_for_function(

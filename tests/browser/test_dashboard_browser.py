@@ -122,9 +122,19 @@ def test_a_cell_run_again_closes_what_it_showed(notebook, page):
     assert nb.ask("len([1 for one in seen if one._pump._thread.is_alive()])") == "1"
 
 
+ATTACH = """
+%load_ext navigator_lab
+import pathlib
+id = next(pathlib.Path("navigator_workspace/runs").iterdir()).name
+pathlib.Path("seen").write_text(id)
+%navigator attach {id} -o lab
+%navigator
+"""
+
+
 def test_reload_kernel_gone_and_snapshot(notebook, page):
     """A reload shows everything again; a lost kernel is said; afterwards the file's copy shows."""
-    nb = notebook(SHOW, DONE)
+    nb = notebook(SHOW, DONE, ATTACH)
     nb.run(0).run(1)
     nb.until(SETTLED)
     assert page.locator(".nav-static:visible").count() == 0
@@ -135,6 +145,16 @@ def test_reload_kernel_gone_and_snapshot(notebook, page):
     assert page.locator(".nav-static:visible").count() == 0
     cell(page, FP16).click()  # and it is alive
     nb.until("nl.querySelector('.pv').textContent.startsWith('2 targets')")
+    # a second tab on the same kernel: what is done in one is seen in the other
+    tab = nb.again()
+    tab.until(SETTLED)
+    tab.until("nl.querySelector('.pv').textContent.startsWith('2 targets')")
+    cell(tab.page, FP16).click()
+    nb.until("nl.querySelector('.pv').textContent.startsWith('3 targets')")
+    nb.ask("dash.run('correctness') and None")
+    for one in (nb, tab):
+        one.until("nl.querySelector('[data-stage=correctness] .n').textContent === '7 cached'")
+    tab.page.close()
     nb.restart()
     nb.until("nl.querySelector('.banner')?.textContent.startsWith('The kernel is gone')")
     page.locator("[data-k=sort-target]").click()  # reading still works
@@ -146,6 +166,14 @@ def test_reload_kernel_gone_and_snapshot(notebook, page):
     text = page.locator(".nav-static").inner_text()
     assert FP16 in text
     assert "out of tolerance" not in text
+    # and the new kernel shows the run again, by the id that the file's copy names
+    assert "%navigator attach " in text
+    nb.idle()
+    nb.run(2)
+    nb.until("nl.querySelector('.head .s-done') && nl.querySelector('.say')")
+    nb.until("nl.querySelectorAll('tr[data-row]').length === 3")
+    assert page.locator("[data-k=run]").count() == 0
+    assert nb.ask("lab.id in pathlib.Path('seen').read_text()") == "True"
 
 
 def test_cancel(notebook, page):

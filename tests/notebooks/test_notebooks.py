@@ -82,6 +82,24 @@ def test_quickstart_goes_the_whole_way(tmp_path):
     assert not any("<script" in one for one in html)
 
 
+def test_the_dashboards_notebook_runs(tmp_path):
+    """By nbmake, in a folder of its own: the panel is a widget, and words where none can be."""
+    notebook = tmp_path / "dashboard.ipynb"
+    notebook.write_bytes((FOLDER / "dashboard.ipynb").read_bytes())
+    made = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path),
+         "-p", "no:cacheprovider", "--nbmake", "--overwrite", str(notebook)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=200,
+        env={**os.environ, "IPYTHONDIR": str(tmp_path / ".ipython"), "OMP_NUM_THREADS": "1",
+             "JUPYTER_DATA_DIR": str(tmp_path / ".jupyter")},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout[-3000:]
+    executed = nbformat.read(notebook, as_version=4)
+    outputs = [o for c in executed.cells if c.cell_type == "code" for o in c["outputs"]]
+    assert any("application/vnd.jupyter.widget-view+json" in o["data"] for o in outputs)
+    assert any("no model was opened" in o["data"].get("text/html", "") for o in outputs)
+
+
 @pytest.mark.slow
 def test_densenet121_runs(tmp_path):
     pytest.importorskip("torchvision")

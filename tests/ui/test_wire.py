@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 import navigator_lab
+from navigator_lab.types.event import Finished, Planned, Started
+from navigator_lab.types.outcome import Skipped
+from navigator_lab.ui.panels import stages
 from navigator_lab.ui.widgets import wire
 from navigator_lab.ui.widgets.panel import Panel
+from navigator_lab.views.board import Board
 
 JS = Path(navigator_lab.__file__).parent / "ui/widgets/js/wire.js"
 
@@ -174,3 +178,28 @@ def test_a_browser_that_comes_later_is_given_all_there_is(panel):
     assert number > panel.sent["results"]  # which says when it was sent whole, to all others
     panel.results = ROWS  # and goes on from there
     assert panel.comm.sent[-1]["content"]["changes"]["results"][0] == number + 1
+
+
+def test_two_minutes_of_sixty_targets_are_less_than_a_megabyte(panel):
+    """480 drawings, in each of which one step moves on, then all of it whole at the end."""
+    targets = [f"onnx:fp32@ort-cuda:{i}" for i in range(60)]
+    kinds = ("build", "infer", "compare", "profile")
+    board = Board()
+    labels = [f"{kind} {target}" for kind in kinds for target in targets]
+    board(Planned("run", tuple(labels), 0.0))
+    for tick in range(480):
+        label = labels[tick // 2]
+        if tick % 2:
+            board(Finished(label, Skipped("the worker died while it was opened"), tick / 4))
+        else:
+            board(Started(label, ("never run",), tick / 4))
+        made = stages.job("running", "profile", targets, board, 0.0, tick / 4)
+        states = {t: {"state": "queued", "text": f"{i + tick} of 4"} for i, t in enumerate(targets)}
+        states |= {t: {"state": "off", "text": ""} for t in targets if t != targets[tick % 60]}
+        panel.run_state = {**made, "states": states}
+    panel.whole()
+    total = sum(len(json.dumps(message)) for message in panel.comm.sent)
+    assert len(panel.comm.sent) == 481
+    assert panel.comm.sent[-1]["state"]["run_state"] == json.loads(json.dumps(panel.run_state))
+    assert total < 1_000_000
+    assert total < 480 * len(json.dumps(panel.run_state)) / 10
