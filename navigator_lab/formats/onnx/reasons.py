@@ -51,6 +51,11 @@ KNOWN: tuple[tuple[str, str], ...] = (
         "(option exporter), or replace the operator in the model",
     ),
     (
+        r"SymbolicValueError|does NOT support exporting|SymbolicONNX|OnnxExporterError",
+        "the exporter has no ONNX counterpart for a part of the graph: rewrite that part, or run "
+        "the model as it is (torchscript, torch) through Triton",
+    ),
+    (
         r"exceeds? (maximum )?protobuf|2GB|2 ?GiB|larger than 2|EncodeError|Failed to serialize",
         "a protobuf holds at most 2 GiB: keep the weights as external data beside the file",
     ),
