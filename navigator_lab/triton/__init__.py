@@ -8,6 +8,7 @@
 - `rehearsal`: whether the backend computes what was measured
 - `repository`, `objectstore`: adding to a repository, whole or not at all; `repositories`: listing,
   comparing and editing one
+- `pythonmodel`, `ensembles`: Python functions as models, and pipelines of models
 - `checks`: what a server would refuse, in its words
 - `runtime`, `server`, `keeper`, `backends`: a real ``tritonserver`` on loopback
 
@@ -21,19 +22,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checks import Finding, check, check_config, check_model
+    from .ensembles import Ensemble, Step, ensemble
     from .modelconfig import ModelConfig
+    from .pythonmodel import PythonModel, python_model
     from .repositories import Repository
 
 _WHERE = {
+    "Ensemble": "ensembles",
     "Finding": "checks",
     "ModelConfig": "modelconfig",
+    "PythonModel": "pythonmodel",
     "Repository": "repositories",
+    "Step": "ensembles",
     "check": "checks",
     "check_config": "checks",
     "check_model": "checks",
+    "ensemble": "ensembles",
+    "python_model": "pythonmodel",
 }
 
-__all__ = ["Finding", "ModelConfig", "Repository", "check", "check_config", "check_model"]
+__all__ = [
+    "Ensemble",
+    "Finding",
+    "ModelConfig",
+    "PythonModel",
+    "Repository",
+    "Step",
+    "check",
+    "check_config",
+    "check_model",
+    "ensemble",
+    "python_model",
+]
 
 
 def __getattr__(name: str) -> Any:

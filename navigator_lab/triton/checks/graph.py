@@ -121,6 +121,8 @@ def _flow(config: Any) -> Iterator[Finding]:
                 f"ensemble tensor '{tensor}' is unused in ensemble '{name}'",
                 "let a step read it, or make it an output"
                 if tensor in ready
+                else "its step reads a tensor that never comes: look for a circle"
+                if edge.written
                 else "nothing writes it: it is neither an input nor a step's output",
             )
 
