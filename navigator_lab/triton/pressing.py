@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import selectors
 import sys
 import time
 from collections import Counter
@@ -81,8 +82,7 @@ class _Press:
         for at in schedule:
             intended = began + int(at * 1e9)
             while (wait := intended - time.perf_counter_ns()) > 0 and not self.over:
-                # A timer wakes up late; the last stretch only lets others have their turn.
-                await asyncio.sleep((wait / 1e9 - 0.0005) if wait > 1_000_000 else 0)
+                await asyncio.sleep(wait / 1e9)
             while len(under_way) >= most and not self.over:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             if self.over:
@@ -134,11 +134,17 @@ async def _press(job: dict[str, Any], requests: list[bytes]) -> dict[str, Any]:
     }
 
 
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 def press(job: dict[str, Any], requests: list[bytes], folder: Path) -> None:
     """Do a load; ``load.npz`` has a row a request, ``load.json`` the rest."""
     import numpy as np
 
-    made = asyncio.run(_press(job, requests))
+    # epoll's timers are of whole milliseconds, and so would be the times at which requests leave.
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        made = runner.run(_press(job, requests))
     rows = np.array(made.pop("rows", []), np.int64).reshape(-1, 4)
     np.savez(folder / "load.npz", rows=rows)
     (folder / "load.json").write_text(json.dumps(made), encoding="utf-8")

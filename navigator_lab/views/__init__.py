@@ -2,7 +2,7 @@
 
 Looks at types only: it is given runs, never an engine or a store. ``nav.views.pareto.info(lab)``
 gives data, ``nav.views.pareto.draw(…)`` of it a plotly figure; so `heatmap`, `latency`,
-`parallel`, `timeline`, `compare` and `surface`. `report` makes one file of them.
+`load`, `parallel`, `timeline`, `compare` and `surface`. `report` makes one file of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import importlib
 from typing import Any
 
 VIEWS = (
-    "compare", "heatmap", "latency", "parallel", "pareto", "report", "surface", "theme", "timeline",
+    "compare", "heatmap", "latency", "load", "parallel", "pareto", "report", "surface", "theme",
+    "timeline",
 )  # fmt: skip
 
 

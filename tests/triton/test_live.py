@@ -351,6 +351,14 @@ def test_a_load_is_kept_with_the_run(lab, served):
     assert lab.run_data.loads[-1] == made
     loaded = nav.load(lab.save(lab.workspace.parent / "kept.nav"))
     assert loaded.run_data.loads[-1] == made
+    for run in (lab, loaded):
+        seen = nav.views.pareto.info(run)
+        (line,) = [line for line in seen.lines if line.served]
+        assert line.target == TARGET
+        assert line.points[-1].load == "2 under way"
+        assert not any(point.front for point in line.points)
+        assert "served" in nav.views.pareto.draw(seen).to_json()
+        assert not any(line.served for line in nav.views.pareto.info(run, "size_bytes").lines)
 
 
 def test_a_sweep_leaves_the_server_as_it_was(served):

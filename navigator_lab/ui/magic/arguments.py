@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from ...errors import RequestError, unknown
 from ...types.request import STAGES
+from . import serving
 
 OBJECTIVES = (  # `choose` takes these names, and a variable that holds a function on a row
     "throughput", "latency", "max_throughput", "min_latency", "max_throughput_and_min_latency",
@@ -96,6 +97,7 @@ def parser() -> Parser:
     one.add_argument("--name", help="of the model on the server")
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--overwrite", action="store_true", help="replace a version that is there")
+    serving.add(command)
     command("table", "the results, a row a target")
     command("heatmap", "errors as multiples of the tolerance, outputs by targets")
     one = command("pareto", "throughput against latency, and the front")

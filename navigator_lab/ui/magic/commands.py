@@ -17,6 +17,7 @@ from .arguments import Parser, parser
 from .cell import defined
 from .current import Current
 from .reading import Reading
+from .serving import Serving
 
 _WHICH = ("formats", "precisions", "runners", "devices", "targets")
 _HOW = ("batches", "max_batch", "seconds", "timeout_s")
@@ -24,7 +25,7 @@ _SAYS = ("save", "package")  # commands that say what they made: no value is sho
 _KINDS = {"compare": "correctness", "infer": "infer", "reference": "infer"}
 
 
-class Commands(Reading):
+class Commands(Serving, Reading):
     """Called with a line, and the body of a cell if there is one."""
 
     def __init__(self, shell: Any) -> None:
@@ -43,7 +44,7 @@ class Commands(Reading):
                 f"a cell under %%navigator {asked.command or ''}".rstrip() + " means nothing",
                 "%%navigator verify takes one; else use a single %",
             )
-        do = getattr(self, f"do_{asked.command or 'panel'}", None)
+        do = getattr(self, f"do_{(asked.command or 'panel').replace('-', '_')}", None)
         made = self.stage(asked, cell) if do is None and asked.command in STAGES else do(asked)
         if getattr(asked, "out", None):
             if not asked.out.isidentifier():

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import RequestError, unknown
 from ...types.run import Row
+from ...types.served import LoadPoint
 from ..taken import Taken, take
 from ..theme import AXES, family
 
@@ -38,6 +39,7 @@ class Point:
     misses: tuple[str, ...] = ()
     front: bool = False
     gain: float | None = None
+    load: str = ""  # of a served target: how much was under way, or asked a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,12 @@ class Line:
     baseline: bool
     points: tuple[Point, ...]
     status: str = "done"
+    served: str = ""  # a load on a server, which this names: beside the others, never on the front
 
     @property
     def fit(self) -> bool:
         """Whether it may be chosen."""
-        return self.status == "done" and self.passed is True
+        return self.status == "done" and self.passed is True and not self.served
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def info(
                 )  # fmt: skip
             elif row.status != "skipped" or row.stages:
                 left_out.append((row.target, row.reason or "it was not measured"))
+        lines += _served(index, run, latency)
     lines, front = _fronted(lines)
     words, unit, _ = AXES[latency]
     y_words, y_unit, _ = AXES["throughput"]
@@ -126,6 +130,37 @@ def info(
         latency, words, unit, "throughput", y_words, y_unit,
         tuple(lines), tuple(front), _steps(lines, front), bounds, tuple(left_out),
     )  # fmt: skip
+
+
+def _served(index: int, run: Taken, latency: str) -> list[Line]:
+    """Loads on a live server, as lines of their own; of requests, so only against a latency."""
+    loads = run.explored.run_data.loads if run.explored is not None else ()
+    rows = {row.target: row for row in run.results}
+    made = []
+    for load in loads:
+        row = rows.get(load.target)
+        points = tuple(
+            Point(
+                one.request_batch, x.value, x.low, x.high, one.throughput.value,
+                one.throughput.low, one.throughput.high, load=_asked(one),
+            )
+            for i, one in enumerate(load.points)
+            if i == load.best or not load.swept
+            if (x := getattr(one, latency, None)) is not None
+            and math.isfinite(x.value) and not one.errors and not one.ended
+        )  # fmt: skip
+        if row is not None and points:
+            made.append(
+                Line(index, row.target, family(row.format, row.runner), row.precision, row.passed,
+                     row.reason, False, points, row.status, load.server)
+            )  # fmt: skip
+    return made
+
+
+def _asked(one: LoadPoint) -> str:
+    if one.setting:
+        return ", ".join(f"{name} {value}" for name, value in one.setting.items())
+    return f"{one.level:g} under way" if one.loop == "closed" else f"{one.level:.4g}/s asked"
 
 
 def _checked(limits: Mapping[str, float | None]) -> dict[str, float]:

@@ -75,12 +75,12 @@ def _trace(go: Any, info: Info, index: int, line: Line, hue: str, look: Theme) -
         x=[p.x for p in line.points],
         y=[p.y for p in line.points],
         mode="lines+markers",
-        name=safe(line.target),
+        name=safe(line.target) + (", served" if line.served else ""),
         legendgroup=safe(line.family),
         showlegend=False,
         line={
             "color": hue, "width": 2 if on_front else 1,
-            "dash": "dot" if wrong else _DASHES[line.run % len(_DASHES)],
+            "dash": "dashdot" if line.served else "dot" if wrong else _DASHES[line.run % len(_DASHES)],
         },
         opacity=faded,
         marker={
@@ -118,6 +118,9 @@ def _bars(
 def _hover(info: Info, line: Line, point: Point) -> str:
     per = AXES[info.x][1]
     said = [f"<b>{safe(line.target)}</b>", f"batch {point.batch}"]
+    if line.served:
+        said[1] = f"served, {point.load}, requests of {point.batch}"
+        said.append(safe(line.served))
     if len(info.runs) > 1:
         said.insert(1, safe(info.runs[line.run]))
     said.append(f"{info.x_words} {interval(point.x, point.x_low, point.x_high)} {per}")
@@ -193,6 +196,9 @@ def _legend(go: Any, figure: Any, info: Info, hues: dict[str, str], look: Theme)
     if info.lines:
         hollow = {**plain, "symbol": "circle-open", "color": look.muted}
         entry("off the front", mode="markers", marker=hollow, legendgroup="state")
+    if any(line.served for line in info.lines):
+        dash = {"color": look.muted, "width": 2, "dash": "dashdot"}
+        entry("served, by load", mode="lines", line=dash, legendgroup="state")
     if any(line.passed is False for line in info.lines):
         cross = {**plain, "symbol": "x-open", "color": look.wrong}
         entry("out of tolerance", mode="markers", marker=cross, legendgroup="state")

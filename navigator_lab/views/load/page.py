@@ -1,0 +1,20 @@
+"""The view of loads as one HTML file, that needs neither a kernel nor a network."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from ..theme import CONFIG
+from .data import info
+from .drawing import draw
+
+
+def page(test: Any) -> str:
+    """The plots, and beneath them what a terminal shows."""
+    drawn = draw(info(test)).to_html(include_plotlyjs=True, full_html=False, config=CONFIG)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>load</title></head>'
+        f"<body>{drawn}<pre>{escape(str(test))}</pre></body></html>"
+    )
