@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ..errors import unknown
 from ..types.codec import encode
 from ..types.run import Row
 from .numbers import bytes_, interval, ratio, significant
@@ -29,6 +30,13 @@ class Results(Sequence[Row]):
         self.rows = tuple(rows)
         self.title = title
         self.baseline = baseline
+        found = dict.fromkeys(
+            name
+            for row in self.rows
+            for name, value in row.metrics.items()
+            if isinstance(value, int | float) and name != "passed"
+        )
+        self._metrics = tuple(found)[:_METRICS]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,6 +51,19 @@ class Results(Sequence[Row]):
                     return row
             raise KeyError(index)
         return self.rows[index]
+
+    def only(self, targets: Iterable[str]) -> Results:
+        """The rows of these targets, in the order that they have here.
+
+        Raises:
+            RequestError: a target that has no row.
+        """
+        wanted, have = set(targets), [row.target for row in self.rows]
+        for name in wanted.difference(have):
+            raise unknown("target", name, have)
+        return Results(
+            [row for row in self.rows if row.target in wanted], self.name, self.reference
+        )
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Plain data, as ``--json`` prints it: a dict a target."""
@@ -84,7 +105,7 @@ class Results(Sequence[Row]):
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-        for name, side in _COLUMNS[:-1]:
+        for name, side in self._columns()[:-1]:
             table.add_column(name, justify=side, no_wrap=True)
         shown = [row for row in self.rows if row.status != "skipped" or row.stages]
         for row in shown:
@@ -101,6 +122,11 @@ class Results(Sequence[Row]):
         parts += [Text(line, style="dim") for line in self._left_out()]
         return Group(*parts)
 
+    def _columns(self) -> tuple[tuple[str, str], ...]:
+        """Heading and side of each; the user's own metrics stand beside our accuracy."""
+        shown = (name if len(name) <= 16 else f"{name[:15]}…" for name in self._metrics)
+        return (*_COLUMNS[:4], *((name, "right") for name in shown), *_COLUMNS[4:])
+
     def _cells(self, row: Row) -> list[str]:
         best = row.best()
         first = min(row.batches, key=lambda b: b["batch"], default=None)
@@ -109,6 +135,7 @@ class Results(Sequence[Row]):
             row.target,
             "" if row.worst_ratio is None else ratio(row.worst_ratio),
             "" if row.sqnr_db is None else f"{row.sqnr_db:.0f}",
+            *(_metric(row.metrics.get(name)) for name in self._metrics),
             "" if first is None else interval(
                 first["p50_ms"], first["p50_ms_low"], first["p50_ms_high"]),
             "" if best is None else interval(best.value, best.low, best.high),
@@ -147,12 +174,13 @@ class Results(Sequence[Row]):
         if not self.rows:
             return "<p>No results yet. <code>lab.run(…)</code> makes some.</p>"
         shown = [row for row in self.rows if row.status != "skipped" or row.stages]
-        head = "".join(f'<th style="text-align:{side}">{escape(n)}</th>' for n, side in _COLUMNS)
+        columns = self._columns()
+        head = "".join(f'<th style="text-align:{side}">{escape(n)}</th>' for n, side in columns)
         body = ""
         for row in shown:
             cells = "".join(
                 f'<td style="text-align:{side}">{escape(cell)}</td>'
-                for cell, (_, side) in zip(self._cells(row), _COLUMNS, strict=True)
+                for cell, (_, side) in zip(self._cells(row), columns, strict=True)
             )
             body += f'<tr title="{escape(row.remedy, quote=True)}">{cells}</tr>'
         rest = "".join(f"<li>{escape(line)}</li>" for line in self._left_out())
@@ -180,6 +208,15 @@ _COLUMNS = (
     ("size", "right"),
     ("why", "left"),
 )
+
+
+_METRICS = 3  # of the user's own, as columns; all are in the frame
+
+
+def _metric(value: Any) -> str:
+    if value is None:
+        return ""
+    return significant(value, 4) if isinstance(value, float) else str(value)
 
 
 def mark(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,7 @@ from navigator_lab.errors import (
     WorkspaceError,
 )
 from navigator_lab.testing import Affine
+from navigator_lab.triton import Repository
 
 PLUGINS = ["navigator_lab.testing"]
 QUICK = {"seconds": 0.05, "max_batch": 2, "min_calls": 5}
@@ -123,6 +125,26 @@ def test_a_choice_becomes_a_triton_package(lab, tmp_path):
         lab["toy:fp32@toy-cpu"].package(tmp_path / "repository", name="affine")
     with pytest.raises(PackageError):
         lab["toy:fp32@toy-cpu"].package(tmp_path / "repository", name="../escape")
+
+
+def test_the_configuration_is_seen_with_its_reasons_before_it_is_written(lab, tmp_path):
+    lab.run(formats=["toy"], **QUICK)
+    best = lab.choose("throughput", p99_ms=10_000)
+    seen = best.config(name="affine")
+    assert "of 10000 ms" in seen.reasons["max_batch_size"]
+    assert "as long as the largest batch takes" in repr(seen)
+    changed = seen.edit(dynamic_batching={"max_queue_delay_microseconds": 7})
+    again = changed.edit(instance_group=[{"kind": "CPU", "count": 2}])
+    assert again.config.dynamic_batching["max_queue_delay_microseconds"] == 7
+    assert again.config.instance_group[0]["count"] == 2
+    folder = again.package(tmp_path / "repository")
+    assert (folder / "config.pbtxt").read_text() == again.text
+    assert lab["toy:fp32@toy-cpu"].config(max_batch_size=0).config.dynamic_batching is None
+    with pytest.raises(PackageError, match="would refuse"):
+        seen.edit(max_batch_size=4, dynamic_batching={"preferred_batch_size": [5]})
+    url = f"memory://affine-{os.getpid()}"
+    assert best.package(url, name="affine") == f"{url}/affine"
+    assert list(Repository(url)) == ["affine"]
 
 
 def test_one_target_in_full(lab):
@@ -278,6 +300,20 @@ def test_text_html_and_frame_agree(lab):
             assert row.target in text
             assert row.target in html
     assert json.loads(json.dumps(lab.results.to_dicts(), allow_nan=False))
+
+
+def test_the_users_metrics_are_columns_of_the_table(lab):
+    def verify(outputs, reference):
+        return {"accuracy": 0.9876, "<b>": 3, "words": "many", "passed": True}
+
+    results = lab.run(formats=["toy"], verify=verify, until="verify", **QUICK)
+    text, html = repr(results), results._repr_html_()
+    for shown in ("accuracy", "0.9876"):
+        assert shown in text
+        assert shown in html
+    assert "words" not in text
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
 
 
 def cli(*arguments, cwd):
