@@ -88,7 +88,7 @@ class Explored:
             NothingToChoose: no target satisfies the limits; it names the nearest misses.
         """
         self._settled()
-        return Best(self, choose(self.results, objective, **limits))
+        return Best(self, choose(self.results, objective, **limits), limits.get("p99_ms"))
 
     def front(self, x: str = "p50_ms", y: str = "throughput") -> list[tuple[str, int | None]]:
         """The (target, batch) pairs that no other beats in both: the Pareto front."""
@@ -102,12 +102,16 @@ class Explored:
         if not self.run_data.targets:
             raise RequestError("nothing was run yet", "lab.run(...) first")
 
-    def package(self, target: str | Target, repository: str | Path, **options: Any) -> Path:
+    def package(self, target: str | Target, repository: str | Path, **options: Any) -> Path | str:
         """A Triton repository entry of a target. Only a session whose store is at hand can."""
         raise PackageError(
             "this run was loaded from a file, which holds results and no models",
             "open the model again with nav.explore(...), in the same workspace nothing is rebuilt",
         )
+
+    def config(self, target: str | Target, **options: Any) -> Any:
+        """What `package` would write. Only a session whose store is at hand can say."""
+        return self.package(target, "", **options)
 
     def __repr__(self) -> str:
         from ..types.signature import TensorSpec
@@ -248,7 +252,11 @@ class TargetView:
             )
         return "\n".join(lines)
 
-    def package(self, repository: str | Path, **options: Any) -> Path:
+    def config(self, **options: Any) -> Any:
+        """What `package` would write, and where each value comes from: see `Session.config`."""
+        return self._explored.config(self.target, **options)
+
+    def package(self, repository: str | Path, **options: Any) -> Path | str:
         """This target as an entry of a Triton repository: see `Session.package`."""
         return self._explored.package(self.target, repository, **options)
 
@@ -259,9 +267,10 @@ class TargetView:
 class Best:
     """A choice, and what can be done with it."""
 
-    def __init__(self, explored: Explored, choice: Choice) -> None:
+    def __init__(self, explored: Explored, choice: Choice, p99_ms: float | None = None) -> None:
         self._explored = explored
         self.choice = choice
+        self._limit = {"p99_ms": p99_ms} if p99_ms else {}  # sizes keep what it was chosen by
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "choice":
@@ -273,8 +282,13 @@ class Best:
         """The chosen target in full."""
         return self._explored[self.choice.target]
 
-    def package(self, repository: str | Path, **options: Any) -> Path:
+    def config(self, **options: Any) -> Any:
+        """What `package` would write, and where each value comes from: see `Session.config`."""
+        return self._explored.config(self.choice.target, **{**self._limit, **options})
+
+    def package(self, repository: str | Path, **options: Any) -> Path | str:
         """The chosen target as an entry of a Triton repository: see `Session.package`."""
+        options = {**self._limit, **options}
         return self._explored.package(self.choice.target, repository, **options)
 
     def __repr__(self) -> str:

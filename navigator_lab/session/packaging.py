@@ -10,6 +10,7 @@ from ..engine.engine import Engine
 from ..errors import PackageError, RequestError, unknown
 from ..stages.find_batch import FindBatchOptions
 from ..stages.package import Package, PackageOptions
+from ..triton.objectstore import Objects, is_url, local
 from ..triton.repository import checked_name, checked_version, publish
 from ..types.measure import BatchLimit
 from ..types.outcome import Done, Failed, Product
@@ -22,11 +23,13 @@ def package(
     engine: Engine,
     run: Run,
     target: str,
-    repository: Path,
+    repository: str | Path,
     options: Mapping[str, Any],
     run_options: Any = None,
-) -> Path:
+) -> Path | str:
     """Build the package of a target, and put it into a repository. The folder of the model.
+
+    ``repository``: a folder, or an fsspec URL; then the model's URL is given back.
 
     Raises:
         PackageError: the target has no model, or the repository refuses it.
@@ -34,7 +37,23 @@ def package(
     """
     options = dict(options)
     overwrite = bool(options.pop("overwrite", False))
-    options.setdefault("name", run.name)
+    product = packaged(engine, run, target, options, run_options)
+    folder = product.path / product.read(Package).name
+    if is_url(repository):
+        return Objects(str(repository)).publish(folder, overwrite=overwrite)
+    return publish(folder, local(repository), overwrite=overwrite)
+
+
+def packaged(
+    engine: Engine, run: Run, target: str, options: Mapping[str, Any], run_options: Any = None
+) -> Product:
+    """The package of a target in the store; it is put nowhere.
+
+    Raises:
+        PackageError: the target has no model.
+        RequestError: an unknown target or option.
+    """
+    options = {"name": run.name, **options}
     try:
         wanted = options_of(PackageOptions, options)
     except (ValueError, TypeError) as error:
@@ -55,9 +74,7 @@ def package(
         run_options=run_options,
         label=f"package {target}",
     )
-    product = settled(engine, step)
-    made = product.read(Package)
-    return publish(product.path / made.name, repository, overwrite=overwrite)
+    return settled(engine, step)
 
 
 def find_batch(

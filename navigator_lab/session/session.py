@@ -15,6 +15,7 @@ from ..engine.engine import Engine, Forecast
 from ..engine.journal import Journal
 from ..errors import RequestError, WorkspaceError
 from ..plan import Route, Source, routes, wanted
+from ..stages.package import Package
 from ..types.event import Event, Finished, Started
 from ..types.measure import BatchLimit
 from ..types.request import Load, Request
@@ -25,6 +26,7 @@ from ..views.preview import Preview
 from ..views.results import Results
 from ..views.targets import Targets, TargetState
 from . import packaging
+from .configured import Configured
 from .explored import Tolerances
 from .following import myself
 from .job import Job
@@ -262,12 +264,24 @@ class Session(Live):
 
     # what to do with it
 
-    def package(self, target: Any, repository: str | Path, **options: Any) -> Path:
+    def config(self, target: Any, **options: Any) -> Configured:
+        """What `package` would write: the configuration, and where each value comes from.
+
+        Args:
+            target: its text form.
+            options: as for `package`; ``config={…}`` changes fields of Triton's ``ModelConfig``.
+        """
+        made = packaging.packaged(
+            self.engine, self.run_data, str(target), options, self._opening(target)
+        )
+        return Configured(self, str(target), made.read(Package), options)
+
+    def package(self, target: Any, repository: str | Path, **options: Any) -> Path | str:
         """A target as an entry of a Triton repository: ``repository/name/config.pbtxt`` and files.
 
         Args:
             target: its text form.
-            repository: a folder; made if it isn't there.
+            repository: a folder, made if it isn't there; or an fsspec URL, as ``s3://…``.
             name: of the model on the server; the session's name by default.
             version: a number from 1.
             overwrite: True replaces a version that is there.
@@ -280,7 +294,7 @@ class Session(Live):
             self.engine,
             self.run_data,
             str(target),
-            Path(repository),
+            repository,
             options,
             self._opening(target),
         )

@@ -174,8 +174,14 @@ def _delay(largest: int, options: Any, timing: Timing | None) -> tuple[int, str]
         return 0, "no latency limit was given, so nothing waits: batches form while others run"
     within = [p99 for batch, p99 in _within(options, timing).items() if batch <= largest]
     longest = max(within, default=0.0)
-    # It may come just after a batch has left: it waits for that one, and then for its own.
+    # It may come just after a batch has left: it waits for that one, and then for its own. Waiting
+    # longer than a batch takes doesn't pay: others gather while it runs anyway.
     left = max(0.0, options.p99_ms - 2 * longest)
+    if left > longest:
+        return int(longest * 1000), (
+            f"as long as the largest batch takes (p99 {longest:.3g} ms), which the limit of "
+            f"{options.p99_ms:g} ms allows"
+        )
     return int(left * 1000), (
         f"the limit of {options.p99_ms:g} ms less two batches with a p99 of {longest:.3g} ms: the "
         "one that runs, and its own"

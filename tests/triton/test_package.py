@@ -68,6 +68,8 @@ def test_a_latency_limit_chooses_sizes_and_delay(tmp_path):
     reasons = dict(value.reasons)
     assert "4 ms of 10.5 ms" in reasons["max_batch_size"]
     assert "two batches" in reasons["dynamic_batching.max_queue_delay_microseconds"]
+    _, value, config = packed(tmp_path / "2", timing=timing(1, 2), p99_ms=10.5)
+    assert config.dynamic_batching.max_queue_delay_microseconds == 2000
     with pytest.raises(PackageError, match=r"the quickest is batch 1 with 1 ms"):
         packed(tmp_path / "none", timing=timing(1, 2), p99_ms=0.5)
 
