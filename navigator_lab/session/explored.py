@@ -15,14 +15,16 @@ from ..types.run import Row, Run, Settled, TargetRun
 from ..types.target import Precision, Target
 from ..views.results import Results
 from ..views.rows import row, rows
+from .observed import Observed
 
 Tolerances = Tolerance | Mapping[str, Tolerance] | None
 
 
-class Explored:
+class Explored(Observed):
     """A run and the tolerance that it is judged by."""
 
     def __init__(self, run: Run, root: Path, tolerance: Tolerances = None) -> None:
+        super().__init__()
         self.run_data = run
         self.root = root  # where logs lie: the workspace, or an unpacked .nav
         self._tolerance: Tolerances = None
@@ -55,7 +57,8 @@ class Explored:
                 _valid(one)
         elif wanted is not None:
             _valid(wanted)
-        self._tolerance = wanted
+        old, self._tolerance = self._tolerance, wanted
+        self._tell("tolerance", old, wanted)
 
     def _judge(self, target: Target, accuracy: Accuracy) -> Verdict:
         default = DEFAULTS[target.precision]

@@ -68,6 +68,44 @@ def test_the_whole_way(notebook, page):
     assert nb.ask("dash.limits") == "{'p50_ms': 1e-07}"
     page.locator(".view [data-k=unlim-p50_ms]").click()
     nb.until("nl.querySelector('.front') && nl.querySelector('.say')")
+    # one that is dragged does so on the way, and the kernel is told where it came to rest
+    grip = page.locator(".view [data-k=drag-p50_ms]")
+    grip.scroll_into_view_if_needed()
+    knob = grip.locator(".knob").bounding_box()
+    plot = page.locator("svg.pareto").bounding_box()
+    x, y = knob["x"] + knob["width"] / 2, knob["y"] + 4
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - plot["width"] / 3, y, steps=4)
+    nb.until("nl.querySelector('.lim input') && nl.querySelectorAll('.pt[opacity=\"0.4\"]').length")
+    assert nb.ask("dash.limits") == "{}"
+    page.mouse.move(plot["x"] + 2, y, steps=4)
+    nb.until("!nl.querySelector('.front')")
+    page.mouse.up()
+    nb.until("nl.querySelector('.sec-choose .note.warn')")
+    assert nb.ask("list(lab.limits) == list(dash.limits) == ['p50_ms']") == "True"
+    page.locator("[data-k=tab-parallel]").click()
+    nb.until(
+        "nl.querySelectorAll('.pcl').length === 3 && nl.querySelector('.pcl[opacity=\"0.15\"]')"
+    )
+    page.locator(".view [data-k=drag-p50_ms]").focus()
+    page.keyboard.press("Delete")
+    nb.until("!nl.querySelector('.lim input') && !nl.querySelector('.pcl[opacity=\"0.15\"]')")
+    page.locator(".view [data-k=drag-min_throughput]").focus()
+    page.keyboard.press("ArrowUp")
+    nb.until("nl.querySelector('.lim input')")
+    assert nb.ask("list(lab.limits)") == "['min_throughput']"
+    nb.ask("setattr(lab, 'limits', {})")
+    nb.until("!nl.querySelector('.lim input')")
+    # a goal takes the best of what was measured
+    page.locator("[data-k=preset-latency]").click()
+    nb.until("nl.querySelector('[data-k=preset-latency]').getAttribute('aria-pressed') === 'true'")
+    assert nb.ask("dash.objective") == "'latency'"
+    nb.ask("setattr(dash, 'objective', 'throughput')")
+    page.locator("[data-k=preset-all]").click()
+    # the log of the step under the cursor
+    page.locator(".tlb[data-step='profile toy:fp16@toy-cpu']").hover()
+    nb.until("nl.querySelector('[data-k=log]').value === 'profile toy:fp16@toy-cpu'")
     # the tolerance is judged without the kernel: it is busy with a cell meanwhile
     page.locator("[data-k=tab-tolerance]").click()
     nb.until("nl.querySelector('.tell strong').textContent === '3 of 3 within tolerance'")

@@ -49,6 +49,13 @@ test("the share that passes grows with the tolerance, from the equal ones to all
   assert.deepEqual(shares, [...shares].sort((a, b) => a - b));
 });
 
+test("what a spread grants is granted to every element", () => {
+  const detail = { histogram: [[5, 0], [0, 5], [0, 10]], edges: [-3, -2.5, -2, -1.5], elements: 20, exact: 5 };
+  assert.equal(passShare(detail, 0, 1e-9, 10), 1);
+  assert.equal(passShare(detail, 0, 1e-2, 1e-9), passShare(detail, 0, 1e-9, 1e-2));
+  assert.ok(passShare(detail, 0, 1e-3, 0.003) > passShare(detail, 0, 1e-3));
+});
+
 const cases = process.env.NAVIGATOR_LAB_CASES;
 test("every case that Python judged is judged the same", { skip: !cases }, () => {
   const said = JSON.parse(readFileSync(cases, "utf8"));

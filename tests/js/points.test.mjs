@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { at, common, front, measured, misses, sorted, typed } from "../../navigator_lab/ui/widgets/js/points.js";
+import { across } from "../../navigator_lab/ui/widgets/js/parallel.js";
+import { foremost } from "../../navigator_lab/ui/widgets/js/matrix.js";
 import { interval, significant, ratio, seconds, bytes } from "../../navigator_lab/ui/widgets/js/numbers.js";
 
 const row = (target, batches, more = {}) => ({
@@ -31,6 +33,23 @@ test("limits are upper bounds, but for throughput; what was not measured misses"
   assert.deepEqual(misses(r, r.batches[0], { p99_ms: 2, min_throughput: 10, error: 0.5 }, 0.5), []);
   assert.deepEqual(misses(r, r.batches[0], { p99_ms: 1.9, min_throughput: 11 }, 0.5), ["p99_ms", "min_throughput"]);
   assert.deepEqual(misses({ ...r, host_peak_bytes: null }, r.batches[0], { memory_bytes: 1 }, 0), ["memory_bytes"]);
+});
+
+test("a preset by goal takes the best that keep the limits, each target once", () => {
+  const rows = [row("a", [[1, 1, 10], [8, 4, 90]]), row("b", [[1, 0.5, 20], [8, 3, 60]]), row("c", [[1, 0.1, 99]], { passed: false })];
+  const of = (goal, bounds) => foremost(rows, goal, bounds, own, () => false);
+  assert.deepEqual([of("latency", {}), of("throughput", {})], [["b", "a"], ["a", "b"]]);
+  assert.deepEqual(of("throughput", { p50_ms: 0.6 }), ["b"]);
+  assert.deepEqual(of("latency", { p50_ms: 0.01 }), []);
+});
+
+test("parallel axes: what nobody has is no axis, what misses a limit says so", () => {
+  const rows = [row("a", [[1, 1, 10]], { load_ms: null }), row("b", [[1, 2, 20]], { load_ms: null, worst_ratio: 0 })];
+  const { axes, lines } = across(rows, 1, { min_throughput: 15 }, own);
+  assert.deepEqual(axes.map((a) => a.key), ["throughput", "p50_ms", "p99_ms", "error", "memory_bytes", "size_bytes"]);
+  assert.deepEqual(lines.map((l) => l.missed), [["min_throughput"], []]);
+  assert.equal(lines[1].values.error, 1e-3); // an axis of decades has no 0
+  assert.ok(axes.every((a) => a.high > a.low));
 });
 
 test("comparisons are at one batch: the largest that all have", () => {

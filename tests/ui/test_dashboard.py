@@ -270,3 +270,41 @@ def _judged(panel, lab, cases):
             "passed": verdict.passed,
             "ratios": {k: v if np.isfinite(v) else None for k, v in verdict.ratios.items()},
         })  # fmt: skip
+
+
+def test_what_is_pointed_at_is_the_sessions_too_and_seen_by_all(panel, lab):
+    """selection, chosen, limits and tolerance: set in one place, heard in the others."""
+    lab.run(targets=panel.wanted, **QUICK)
+    second = Dashboard(lab, namespace={})
+    heard = []
+    lab.observe(heard.append)
+    try:
+        panel.selection = [FP16, BASE]  # a click
+        assert lab.selection == second.selection == [FP16, BASE]
+        lab.chosen = FP16  # a cell
+        assert panel.chosen == second.chosen == FP16
+        second.limits = {"p99_ms": 1e6}
+        assert lab.limits == panel.limits == {"p99_ms": 1e6}
+        panel.tolerance = {"relative": 1e-3, "absolute": 0.0}
+        assert lab.tolerance == Tolerance(1e-3, 0.0)
+        for _ in range(50):
+            assert second.settle()
+            if second.tolerance is not None:
+                break
+        assert second.tolerance["relative"] == 1e-3
+        assert [c["name"] for c in heard] == ["selection", "chosen", "limits", "tolerance"]
+        assert heard[0]["new"] == [FP16, BASE]
+        for wrong in ({"p98_ms": 1}, {"p99_ms": -1}, {"p99_ms": "5"}):
+            with pytest.raises(RequestError):
+                lab.limits = wrong
+        with pytest.raises(RequestError, match="a list"):
+            lab.selection = FP16
+        with pytest.raises(RequestError, match="did you mean 'chosen'"):
+            lab.observe(heard.append, "chosn")
+        lab.unobserve(heard.append)
+        third = Dashboard(lab, namespace={})  # what comes later finds it so
+        assert third.selection == [FP16, BASE]
+        third.close()
+    finally:
+        lab.selection, lab.chosen, lab.limits, lab.tolerance = [], "", {}, None
+        second.close()

@@ -33,6 +33,8 @@ _CHANGES = {
 }  # fmt: skip
 
 
+_POINTED = ("selection", "chosen", "limits")  # the session has them too
+
 _IN_CELLS: WeakValueDictionary[str, Dashboard] = WeakValueDictionary()
 
 
@@ -205,18 +207,38 @@ class Dashboard(Panel):
         elif change["name"] == "verify":
             self._pump.mark("matrix")
         else:
+            if change["name"] in _POINTED and self.session is not None:
+                try:
+                    setattr(self.session, change["name"], change["new"])
+                except RequestError as error:  # of a click: it has no caller
+                    self._wrong(error)
             self._pump.mark(*_CHANGES[change["name"]])
+
+    def _pointed(self, change: dict[str, Any]) -> None:
+        """A cell, or another panel, pointed at something of the session."""
+        if change["name"] == "tolerance":
+            self._pump.mark("cell")
+        elif getattr(self, change["name"]) != change["new"]:
+            setattr(self, change["name"], change["new"])
 
     def _changed_session(self, change: Any) -> None:
         self._listen(change["old"], change["new"])
         self._steps, self._targets, self._job = {}, None, None
-        self.selection, self.chosen, self.wanted = [], "", []
+        new = change["new"]
+        self.selection, self.chosen = (new.selection, new.chosen) if new is not None else ([], "")
+        if new is not None:
+            self.limits = new.limits or self.limits
+        self.wanted = []
         self.exported, self.detail = {}, {}
         self.folds = {**self.folds, "pick": True, "targets": True, "run": True}
         self._ended = None
         self._pump.mark(*_EVERYTHING)
 
     def _listen(self, old: Any, new: Any) -> None:
+        if old is not None:
+            old.unobserve(self._pointed)
+        if new is not None:
+            new.observe(self._pointed)
         for lab, there in ((old, False), (new, True)):
             listeners = getattr(lab, "listeners", None)
             if listeners is None:

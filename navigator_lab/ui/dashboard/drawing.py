@@ -54,13 +54,21 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
         )  # fmt: skip
         if panel._ended is not None and panel.choice["choice"] and "choose" not in panel.folds:
             panel.folds = {**panel.folds, "choose": True}
-    if marks & {"code", "matrix", "run"}:
+    if marks & {"code", "matrix", "run", "results"}:
         panel.code = code.lines(
             panel._opened_as, panel.wanted, panel.until, panel.settings, panel.selection,
             panel.tolerance, panel.limits, panel.objective, panel.axis, panel.chosen,
-            panel.repository, getattr(lab, "id", ""),
+            panel.repository, getattr(lab, "id", ""), _fresh(panel),
         )  # fmt: skip
     panel._snapshot(not panel.running)
+
+
+def _fresh(panel: Dashboard) -> list[str] | None:
+    """The targets that still hold, where some are stale."""
+    rows = panel.results.get("rows", [])
+    if not any(row["stale"] for row in rows):
+        return None
+    return [row["target"] for row in rows if not row["stale"]]
 
 
 def _matrix(panel: Dashboard, lab: Any) -> None:

@@ -21,8 +21,14 @@ def lines(
     chosen: str,
     repository: str,
     run: str = "",
+    fresh: Sequence[str] | None = None,
 ) -> dict[str, str]:
-    """Runnable text by section. ``lab`` is the session; the first line of all makes it."""
+    """Runnable text by section. ``lab`` is the session; the first line of all makes it.
+
+    ``fresh`` are the targets that still hold where some are stale; None where all do.
+    """
+    of = "lab" if fresh is None else f"lab.results.only({list(fresh)!r})"
+    only = "" if fresh is None else f", targets={list(fresh)!r}"
     bounds = "".join(f", {key}={value!r}" for key, value in limits.items())
     load = "".join(f", {key}={value!r}" for key, value in settings.items())
     pair = ""
@@ -31,15 +37,17 @@ def lines(
     made = {
         "open": opened,
         "run": f"lab.run(targets={list(wanted)!r}, until={until!r}{load})" if wanted else "",
-        "table": "lab.results.to_frame()",
+        "table": f"{of if fresh is not None else 'lab.results'}.to_frame()",
         "pareto": f"import navigator_lab as nav\n\nview = nav.views.pareto\n"
-        f"view.draw(view.info(lab, {axis!r}, limits={dict(limits)!r}))",
+        f"view.draw(view.info({of}, {axis!r}, limits={dict(limits)!r}))",
         "tolerance": "import navigator_lab as nav\n\n"
         f"lab.tolerance = {f'nav.Tolerance({pair})' if tolerance is not None else 'None'}\nlab.results",
         "selection": f"lab[{selection[0]!r}]" if selection else "",
         "attach": f"import navigator_lab as nav\n\nlab = nav.attach({run!r})" if run else "",
+        "parallel": "import navigator_lab as nav\n\nview = nav.views.parallel\n"
+        f"view.draw(view.info({of}))",
         "compare": "\n".join(f"lab[{name!r}].row" for name in selection[:4]),
-        "choose": f"best = lab.choose({objective!r}{bounds})\nbest.package({repository!r})",
+        "choose": f"best = lab.choose({objective!r}{bounds}{only})\nbest.package({repository!r})",
     }
     if chosen:
         made["choose"] = f"lab.package({chosen!r}, {repository!r})"

@@ -89,6 +89,9 @@ def presets(order: list[str], cells: Mapping[str, Any]) -> dict[str, Any]:
         "low": ("Low precision", of("fp16", "bf16", "int8", "int8-dynamic", "fp8"),
                 "everything below fp32: faster or smaller, and to be judged by its error"),
         "all": ("Everything", can, "all that can run here"),
+        # What has a chance before anything is known; with results, the browser takes their best.
+        "latency": ("Lowest latency", _runtimes(can), "runtimes and compilers; once measured, the quickest within your limits"),
+        "throughput": ("Highest throughput", _runtimes(can), "runtimes and compilers; once measured, those with most samples a second within your limits"),
         "none": ("Nothing", [], "select none"),
     }  # fmt: skip
     return {
@@ -96,6 +99,12 @@ def presets(order: list[str], cells: Mapping[str, Any]) -> dict[str, Any]:
         for key, (label, targets, words) in made.items()
         if targets or key == "none"
     }
+
+
+def _runtimes(can: list[str]) -> list[str]:
+    """The targets whose runner is more than the framework's own interpreter."""
+    plain = ("eager", "eager-graphs", "jit", "export", "python")
+    return [t for t in can if not t.rpartition("@")[2].startswith(tuple(f"{p}-" for p in plain))]
 
 
 def foretold(forecasts: Iterable[Any]) -> dict[str, dict[str, Any]]:

@@ -57,8 +57,9 @@ export function asked(tolerance, tolerances, target) {
   return (name) => (name && known[name] ? [known[name], true] : [known[""] ?? [0, 0, 0, 0, 0], false]);
 }
 
-// The share of elements that pass, from the histogram (rows |Δ|, columns |ref|, on log10 edges).
-export function passShare(detail, relative, absolute) {
+// The share of elements that pass, from the histogram (rows |Δ|, columns |ref|, on log10 edges);
+// `more` is allowed of every element beside: the spread that a tolerance grants.
+export function passShare(detail, relative, absolute, more = 0) {
   const { histogram, edges, elements, exact } = detail;
   if (!elements || !histogram.length) return 1;
   const [start, step] = [edges[0], edges[1] - edges[0]];
@@ -66,7 +67,7 @@ export function passShare(detail, relative, absolute) {
   histogram.forEach((row, i) => row.forEach((count, j) => {
     if (!count) return;
     const size = j === 0 ? 0 : 10 ** (edges[j] + step / 2);
-    const allowed = absolute + relative * size;
+    const allowed = absolute + more + relative * size;
     const cut = allowed > 0 ? (Math.log10(allowed) - start) / step : -1;
     passing += count * (i === 0 ? (cut >= 0 ? 1 : 0) : Math.min(Math.max(cut - i, 0), 1));
   }));

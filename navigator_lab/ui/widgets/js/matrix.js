@@ -1,6 +1,7 @@
 // Section 2: what can be run, as toggles; why the rest can't; what a run would cost.
 import { h, icon, chip, WORDS } from "./dom.js";
 import { seconds, bytes } from "./numbers.js";
+import { measured } from "./points.js";
 
 export const STAGES = ["export", "convert", "correctness", "profile", "verify"];
 const LEGEND = ["selected", "queued", "running", "cached", "done", "failed", "tol", "stale", "off", "unavailable"];
@@ -42,6 +43,20 @@ export function told(cost) {
   return [many(cost.targets, "target"), said];
 }
 
+// The best few of what was measured, by a goal within the limits; none where nothing was.
+export function foremost(rows, goal, bounds, judge, stale, most = 4) {
+  const { points } = measured(rows, "p50_ms", bounds, judge, stale);
+  const better = goal === "latency" ? (a, b) => a.x - b.x : (a, b) => b.y - a.y;
+  return [...new Set(points.filter((p) => p.fit).sort(better).map((p) => p.row.target))].slice(0, most);
+}
+
+// What a preset selects now, and the goal that it stands for.
+function preset(app, key, one) {
+  if (key !== "latency" && key !== "throughput") return one.targets;
+  const found = foremost(app.rows(), key, app.get("limits"), (r) => app.judge(r), (t) => Boolean(app.rows().find((r) => r.target === t)?.stale));
+  return found.length ? app.get("matrix").order.filter((t) => found.includes(t)) : one.targets;
+}
+
 export function summary(app) {
   const matrix = app.get("matrix");
   if (matrix.loaded) return "loaded from a file";
@@ -55,10 +70,17 @@ export function tools(app) {
   if (!app.get("matrix").rows?.length || app.get("matrix").followed) return null;
   const presets = app.get("matrix").presets;
   const wanted = [...app.get("wanted")].sort().join("|");
-  return h("div", { class: "seg", role: "group", "aria-label": "Presets" }, Object.entries(presets).map(([key, one]) =>
-    h("button", { "data-k": `preset-${key}`, title: one.words, "aria-pressed": String([...one.targets].sort().join("|") === wanted),
-      "aria-disabled": app.running() || app.gone || undefined,
-      onclick: () => { if (!app.running() && !app.gone) app.set("wanted", one.targets); } }, one.label)));
+  return h("div", { class: "seg", role: "group", "aria-label": "Presets" }, Object.entries(presets).map(([key, one]) => {
+    const targets = preset(app, key, one);
+    const goal = key === "latency" || key === "throughput";
+    const on = [...targets].sort().join("|") === wanted && (!goal || app.get("objective") === key);
+    return h("button", { "data-k": `preset-${key}`, title: one.words, "aria-pressed": String(on), "aria-disabled": app.running() || app.gone || undefined,
+      onclick: () => {
+        if (app.running() || app.gone) return;
+        app.set("wanted", targets);
+        if (goal && app.get("objective") !== key) { app.set("chosen", ""); app.set("objective", key); }
+      } }, one.label);
+  }));
 }
 
 export function body(app) {

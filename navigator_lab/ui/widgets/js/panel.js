@@ -13,8 +13,8 @@ const SECTIONS = { pick: ["Model and samples", pick], targets: ["Targets", matri
 // Which sections a trait is drawn in; the head is drawn with every one.
 const DRAWN = {
   pick: ["pick", "targets", "run"], matrix: ["targets", "run"], wanted: ["targets", "run"], settings: ["targets"], run_state: ["pick", "targets", "run", "results", "choose"],
-  printed: ["run"], results: ["pick", "results", "choose"], accuracy: ["results"], tolerances: ["results"], tolerance: ["results", "choose"], limits: ["results", "choose"],
-  selection: ["results"], chosen: ["results", "choose"], tab: ["results"], axis: ["results"], batch: ["results"], detail: ["results"], choice: ["choose"], objective: ["choose"],
+  printed: ["run"], results: ["pick", "results", "choose"], accuracy: ["results"], tolerances: ["results"], tolerance: ["results", "choose"], limits: ["targets", "results", "choose"],
+  selection: ["results"], chosen: ["results", "choose"], tab: ["results"], axis: ["results"], batch: ["results"], detail: ["results"], choice: ["choose"], objective: ["targets", "choose"],
   exported: ["choose"], repository: ["choose"], code: Object.keys(SECTIONS), folds: Object.keys(SECTIONS), until: ["targets"], answered: [],
 };
 
@@ -35,7 +35,7 @@ export function render({ model, el }) {
   const line = wire(model, (key) => told(key), (sent) => model.send({ do: "seen", number: 0, sent }));
   const app = {
     id: `nl${(count += 1)}`, local: {}, gone: false, focus: null,
-    get: (key) => line.get(key),
+    get: (key) => (key === "limits" && app.local.limits) || line.get(key),
     set(key, value) { model.set(key, value); model.save_changes(); },
     act(what, more = {}) {
       const number = (app.local.asked = (app.local.asked ?? 0) + 1);

@@ -2,11 +2,11 @@
 import { h, s, name, shape, glyph } from "./dom.js";
 import { grouped, interval, significant, ratio, THIN } from "./numbers.js";
 import { LIMITS, measured } from "./points.js";
-import { limits, pick } from "./shared.js";
+import { drag, limits, nudge, pick } from "./shared.js";
 
 const AXES = { p50_ms: "latency p50, ms per call", p95_ms: "latency p95, ms per call", p99_ms: "latency p99, ms per call",
-  memory_bytes: "peak memory, MB", size_bytes: "size, MB", load_ms: "load time, ms" };
-const SHORT = { p50_ms: "p50", p95_ms: "p95", p99_ms: "p99", memory_bytes: "memory", size_bytes: "size", load_ms: "load" };
+  memory_bytes: "peak memory, MB", size_bytes: "size, MB", load_ms: "load time, ms", error: "worst error ÷ tolerance" };
+const SHORT = { p50_ms: "p50", p95_ms: "p95", p99_ms: "p99", memory_bytes: "memory", size_bytes: "size", load_ms: "load", error: "error" };
 const PER = { memory_bytes: 1e6, size_bytes: 1e6 };
 
 export function ticks(low, high) {
@@ -52,11 +52,18 @@ export function view(app) {
   for (const v of thin) draw.append(s("path", { d: `M${X(v * per)} ${top}V${height - bottom}`, stroke: "var(--line)" }), s("text", { class: "ax", x: X(v * per), y: height - bottom + 15, "text-anchor": "middle" }, String(Number(v.toPrecision(2)))));
   draw.append(s("text", { class: "ax", x: left, y: height - 6 }, "↑ throughput, samples/s"), s("text", { class: "ax", x: width - right, y: height - 6, "text-anchor": "end" }, `${AXES[key]} (log)`));
   const bound = bounds[key];
+  const unit = key === "error" ? "" : key.endsWith("_ms") ? " ms" : " MB";
+  const hatch = (x, y, w, h) => s("rect", { x, y, width: Math.max(w, 0), height: Math.max(h, 0), fill: `url(#${id})` });
   if (bound) {
     const x = Math.min(Math.max(X(bound), left), width - right);
-    draw.append(s("rect", { x, y: top, width: Math.max(width - right - x, 0), height: height - top - bottom, fill: `url(#${id})` }),
-      s("path", { d: `M${x} ${top}V${height - bottom}`, stroke: "var(--fg)", "stroke-dasharray": "4 3" }),
-      s("text", { class: "halo", x: x > width - 120 ? x - 5 : x + 5, y: top + 10, "text-anchor": x > width - 120 ? "end" : "start" }, `${SHORT[key]} ≤ ${Number((bound / per).toPrecision(4))} ${key.endsWith("_ms") ? "ms" : "MB"}`));
+    draw.append(hatch(x, top, width - right - x, height - top - bottom),
+      s("text", { class: "halo", x: x > width - 120 ? x - 5 : x + 5, y: top + 10, "text-anchor": x > width - 120 ? "end" : "start" }, `${SHORT[key]} ≤ ${Number((bound / per).toPrecision(4))}${unit}`));
+  }
+  const least = bounds.min_throughput;
+  if (least) {
+    const y = Math.min(Math.max(Y(least), top), height - bottom);
+    draw.append(hatch(left, y, width - left - right, height - bottom - y),
+      s("text", { class: "halo", x: width - right - 4, y: y - 4, "text-anchor": "end" }, `throughput ≥ ${significant(least)} /s`));
   }
   const selection = app.get("selection");
   const groups = new Map();
@@ -94,6 +101,23 @@ export function view(app) {
     draw.append(mark);
   }
   labels(app, draw, groups, front, X, Y, width - right, selection);
+  // The limits of both axes, to be dragged in from the edge; out there they bind nothing.
+  const handle = (name, words, now, line, grip, read, keys) => draw.append(s("g", { class: `grip ${now === undefined ? "free" : ""}`, role: "slider", tabindex: 0, "data-k": `drag-${name}`,
+    "aria-label": `limit of ${words}`, "aria-valuenow": now ?? 0, "aria-valuetext": now === undefined ? "none" : `${significant(now / (LIMITS[name].per))} ${LIMITS[name].unit}`,
+    "aria-orientation": name === "min_throughput" ? "vertical" : "horizontal", onpointerdown: drag(app, name, read), onkeydown: keys },
+  s("title", {}, `drag to limit ${words}; Delete takes the limit away`), s("path", { class: "reach", d: line }), s("path", { class: "line", d: line }), s("path", { class: "knob", d: grip })));
+  const svg = () => document.getElementById(id)?.ownerSVGElement ?? draw; // it is drawn anew meanwhile
+  const at = (e) => { const box = svg().getBoundingClientRect(); return [(e.clientX - box.left) * (width / box.width), (e.clientY - box.top) * (height / box.height)]; };
+  if (LIMITS[key]) {
+    const x = bound ? Math.min(Math.max(X(bound), left), width - right) : width - right;
+    handle(key, LIMITS[key].words, bound, `M${x} ${top}V${height - bottom}`, `M${x - 5} ${top - 8}h10v7l-5 6l-5-6z`,
+      (e) => { const [px] = at(e); return px >= width - right - 3 ? null : Number((low * Math.exp(((Math.max(px, left) - left) / (width - left - right)) * Math.log(high / low))).toPrecision(3)); },
+      nudge(app, key, high, "ArrowRight", "ArrowLeft"));
+  }
+  const y = least ? Math.min(Math.max(Y(least), top), height - bottom) : height - bottom;
+  handle("min_throughput", "throughput", least, `M${left} ${y}H${width - right}`, `M${left - 8} ${y - 5}v10h7l6-5l-6-5z`,
+    (e) => { const [, py] = at(e); return py >= height - bottom - 3 ? null : Number((((height - bottom - Math.max(py, top)) / (height - top - bottom)) * most).toPrecision(3)); },
+    nudge(app, "min_throughput", most / 100, "ArrowUp", "ArrowDown"));
   draw.addEventListener("keydown", (event) => {
     const from = order.findIndex((p) => `pt-${p.row.target}-${p.batch.batch}` === event.target.dataset?.k);
     if (from < 0) return;

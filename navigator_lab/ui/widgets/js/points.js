@@ -54,7 +54,8 @@ export function measured(rows, key, limits, judge, stale = () => false) {
   for (const row of rows) {
     const { passed, worst } = judge(row);
     for (const batch of row.batches) {
-      const x = value(row, batch, key, worst);
+      const found = value(row, batch, key, worst);
+      const x = key === "error" && found !== null ? Math.min(Math.max(found, 1e-3), 1e6) : found; // an axis of decades
       if (x === null || !(x > 0)) continue;
       const missed = misses(row, batch, limits, worst);
       const fit = row.status === "done" && passed === true && row.verified !== false &&

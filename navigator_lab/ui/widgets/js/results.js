@@ -7,8 +7,9 @@ import * as table from "./table.js";
 import * as pareto from "./pareto.js";
 import * as tolerance from "./tolerance.js";
 import * as compare from "./compare.js";
+import * as parallel from "./parallel.js";
 
-const VIEWS = { table: ["Table", table], pareto: ["Pareto", pareto], tolerance: ["Tolerance", tolerance], compare: ["Compare", compare] };
+const VIEWS = { table: ["Table", table], pareto: ["Pareto", pareto], tolerance: ["Tolerance", tolerance], parallel: ["Parallel", parallel], compare: ["Compare", compare] };
 
 export function tally(app) {
   const rows = app.rows();

@@ -34,6 +34,51 @@ export function limits(app) {
   h("option", { value: "" }, "Add limit"), free.map((key) => h("option", { value: key }, LIMITS[key].words))));
 }
 
+// A limit under the pointer: drawn on every frame without the kernel, which is told at the end.
+// `read` makes a bound of a pointer event, or null where there is to be none.
+export function drag(app, key, read) {
+  return (event) => {
+    if (event.button) return;
+    event.preventDefault();
+    const move = (e) => {
+      const next = { ...app.get("limits") };
+      const bound = read(e);
+      if (bound === null) delete next[key];
+      else next[key] = bound;
+      app.local.limits = next;
+      app.redraw("results");
+    };
+    const end = (e) => {
+      window.removeEventListener("pointermove", move);
+      window.removeEventListener("pointerup", end);
+      window.removeEventListener("pointercancel", end);
+      if (e.type === "pointerup") move(e);
+      const made = app.local.limits;
+      app.local.limits = undefined;
+      if (made) { app.focus = `drag-${key}`; app.set("limits", made); }
+      app.redraw("results");
+    };
+    window.addEventListener("pointermove", move);
+    window.addEventListener("pointerup", end);
+    window.addEventListener("pointercancel", end);
+  };
+}
+
+// The same by keys: arrows move it by a twentieth, Delete takes it away.
+export function nudge(app, key, start, wider, narrower) {
+  return (event) => {
+    const way = { [wider]: 1, [narrower]: -1 }[event.key];
+    if (!way && event.key !== "Delete" && event.key !== "Backspace") return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = { ...app.get("limits") };
+    if (way) next[key] = Number(((next[key] ?? start) * 1.05 ** way).toPrecision(3));
+    else delete next[key];
+    app.focus = `drag-${key}`;
+    app.set("limits", next);
+  };
+}
+
 export function pick(app, target, event) {
   const now = app.get("selection");
   if (event.shiftKey || event.metaKey || event.ctrlKey)

@@ -1,7 +1,7 @@
 // Section 3: the five stages, how far each is, how long it may still take, and what is printed.
 import { h, s, icon, chip, name } from "./dom.js";
 import { seconds } from "./numbers.js";
-import { STAGES, cost } from "./matrix.js";
+import { STAGES, cost, told } from "./matrix.js";
 
 const TITLE = { export: "Export", convert: "Convert", correctness: "Correctness", profile: "Profile", verify: "Verify" };
 const SETTLED = ["done", "cached", "failed", "skipped", "cancelled"];
@@ -40,20 +40,27 @@ function stageWords(app, stage) {
     return [had, had.running ? "running" : had.waiting ? "queued" : had.failed ? "failed" : had.done ? "done" : "cached",
       `${settled} of ${had.total}${had.failed ? ` · ${had.failed} failed` : ""}`];
   }
-  if (had.total && run.until) {
+  const wanted = app.get("wanted");
+  const upto = cost(matrix.cells ? matrix : { cells: {}, steps: {} }, wanted, stage);
+  const before = STAGES.indexOf(stage) ? cost(matrix, wanted, STAGES[STAGES.indexOf(stage) - 1]) : { run: 0, cached: 0, seconds: 0 };
+  const own = { run: upto.run - before.run, cached: upto.cached - before.cached, seconds: upto.seconds === null || before.seconds === null ? null : upto.seconds - before.seconds };
+  if (had.total && run.until && !(own.run && run.state !== "running")) {
     const state = had.failed ? "failed" : had.cancelled ? "cancelled" : had.done ? "done" : had.cached ? "cached" : "skipped";
     const words = [had.done && `${had.done} ran`, had.cached && `${had.cached} cached`, had.failed && `${had.failed} failed`,
       had.skipped && `${had.skipped} skipped`, had.cancelled && `${had.cancelled} cancelled`].filter(Boolean);
     return [had, state, words.join(", ")];
   }
-  const wanted = app.get("wanted");
-  const upto = cost(matrix.cells ? matrix : { cells: {}, steps: {} }, wanted, stage);
-  const before = STAGES.indexOf(stage) ? cost(matrix, wanted, STAGES[STAGES.indexOf(stage) - 1]) : { run: 0, cached: 0, seconds: 0 };
-  const own = { run: upto.run - before.run, cached: upto.cached - before.cached };
   const bar = { ...had, total: own.run + own.cached, cached: own.cached, waiting: own.run };
   if (!bar.total) return [bar, "off", "nothing to do"];
-  return [bar, own.run ? "queued" : "cached", own.run ? `${own.run} to run${own.cached ? `, ${own.cached} cached` : ""}` : `${own.cached} cached`];
+  const time = own.run && own.seconds !== null ? ` · about ${seconds(own.seconds)}` : "";
+  return [bar, own.run ? "queued" : "cached", own.run ? `${own.run} to run${own.cached ? `, ${own.cached} cached` : ""}${time}` : `${own.cached} cached`];
 }
+
+// "9 targets · 14 steps to run, 22 cached · about 40 s", of all that a press of the button does.
+const whole = (app, stage) => {
+  const matrix = app.get("matrix");
+  return matrix.cells ? `\n${told(cost(matrix, app.get("wanted"), stage)).join("")}` : "";
+};
 
 export function body(app) {
   const run = app.get("run_state");
@@ -70,7 +77,7 @@ export function body(app) {
     const off = busy || app.gone || none || barred || elsewhere;
     return h("li", {}, h("button", {
       class: "stage", "data-k": `stage-${stage}`, "data-stage": stage, "aria-disabled": off || undefined,
-      title: elsewhere ? "Only the kernel that runs this can" : barred ? "Give the function that verifies: lab.run(verify=function)" : `run up to ${stage}; what is still true is not done again`,
+      title: elsewhere ? "Only the kernel that runs this can" : barred ? "Give the function that verifies: lab.run(verify=function)" : `run up to ${stage}; what is still true is not done again${whole(app, stage)}`,
       onclick: () => { if (!off) app.act("run", { until: stage }); },
     }, h("span", { class: "t" }, h("span", { class: `s-${barred ? "off" : state}` }, icon(barred ? "unavailable" : state)), TITLE[stage]),
     h("span", { class: "bar", "aria-hidden": "true" }, [["cached", had.cached], ["done", had.done], ["failed", had.failed], ["skipped", had.skipped + had.cancelled], ["running", had.running]]
@@ -115,7 +122,7 @@ function timeline(app, run, matrix) {
   const targets = run.targets ?? [];
   const height = targets.length * high + 24;
   const id = `${app.id}-hatch`;
-  const draw = s("svg", { width, height, role: "img", "aria-label": `Timeline of ${targets.length} targets over ${seconds(end)}` },
+  const draw = s("svg", { width, height, role: "group", "aria-label": `Timeline of ${targets.length} targets over ${seconds(end)}; arrows walk its steps, whose log is below` },
     s("defs", {}, s("pattern", { id, width: 4, height: 4, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
       s("path", { d: "M0 0v4", stroke: "var(--done)", "stroke-width": 2 }))),
     Object.values(run.steps).some((one) => one.state === "cached") && s("text", { class: "ax", x: left, y: 11 }, "cached"));
@@ -136,24 +143,47 @@ function timeline(app, run, matrix) {
       if (label.startsWith("reference ") && label !== `reference ${target}`) continue; // shared: shown once
       const one = run.steps[label];
       if (!one) continue;
-      const tip = s("title", {}, `${label}: ${one.state}${one.seconds ? `, ${seconds(one.seconds)}` : ""}`);
+      const said = `${label}: ${one.state}${one.seconds ? `, ${seconds(one.seconds)}` : ""}`;
+      const tip = s("title", {}, said);
+      const point = { class: "tlb", "data-k": `tl-${label}`, "data-step": label, role: "button", tabindex: -1, "aria-label": said, "aria-pressed": String(app.get("printed").step === label),
+        onpointerenter: () => peek(app, label), onpointerleave: () => clearTimeout(app.local.peek), onfocus: () => peek(app, label), onclick: () => { app.focus = `tl-${label}`; app.act("log", { step: label }); } };
       if (one.state === "cached") {
-        draw.append(s("rect", { x: left + kept * 11, y: y + 5, width: 9, height: 10, fill: `url(#${id})`, stroke: "var(--done)", "stroke-width": 0.8 }, tip));
+        draw.append(s("rect", { ...point, x: left + kept * 11, y: y + 5, width: 9, height: 10, fill: `url(#${id})`, stroke: "var(--done)", "stroke-width": 0.8 }, tip));
         kept = Math.min(kept + 1, 5);
       } else if (one.from !== null && one.from !== undefined) {
         const wide = Math.max(x(one.to ?? end) - x(one.from) - 1, 2.5);
         const colour = { failed: "var(--fail)", running: "var(--run)", cancelled: "var(--ctl)" }[one.state] ?? "var(--done)";
-        draw.append(s("rect", { x: x(one.from), y: y + 4, width: wide, height: 12, fill: colour }, tip));
+        draw.append(s("rect", { ...point, x: x(one.from), y: y + 4, width: wide, height: 12, fill: colour }, tip));
         words.push([x(one.from), x(one.from) + wide, TITLE[stage]]);
       }
     }
     for (const [a, b, text] of words)
       if (b - a > 70 && words.every(([c, d]) => (c === a && d === b) || d <= a || c >= a + 66))
-        draw.append(s("text", { class: "in", x: a + 5, y: y + 13.8 }, text));
+        draw.append(s("text", { class: "in", x: a + 5, y: y + 13.8, "pointer-events": "none" }, text));
+  });
+  const bars = [...draw.querySelectorAll(".tlb")];
+  (bars.find((b) => b.dataset.step === app.get("printed").step) ?? bars[0])?.setAttribute("tabindex", 0);
+  draw.addEventListener("keydown", (event) => {
+    const way = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const here = bars.indexOf(event.target);
+    if (!way || here < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    bars.forEach((b) => b.setAttribute("tabindex", -1));
+    const next = bars[(here + way + bars.length) % bars.length];
+    next.setAttribute("tabindex", 0);
+    next.focus();
   });
   if (run.state === "running") draw.append(s("path", { d: `M${x(end)} 14V${height - 2}`, stroke: "var(--run)", "stroke-width": 1.5 }));
   box.append(h("div", { class: "scroll" }, draw));
   return box;
+}
+
+// The log of a step that is pointed at or focused, once the pointer rests there.
+function peek(app, label) {
+  clearTimeout(app.local.peek);
+  if (app.gone || app.get("printed").step === label) return;
+  app.local.peek = setTimeout(() => { if (!app.gone) app.act("log", { step: label }); }, 200);
 }
 
 function log(app, run) {

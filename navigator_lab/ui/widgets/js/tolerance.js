@@ -1,7 +1,7 @@
 // Error ÷ tolerance, targets by outputs; two sliders judge again here, without the kernel.
 import { h, s, name, glyph } from "./dom.js";
 import { grouped, ratio, significant } from "./numbers.js";
-import { passShare } from "./judge.js";
+import { asked, passShare } from "./judge.js";
 import { pick } from "./shared.js";
 
 const [LEAST, MOST] = [-7, 0.5]; // decades of the sliders
@@ -67,7 +67,7 @@ export function view(app) {
       oninput: (event) => {
         const now = app.tolerance() ?? { relative: 0, absolute: 0 };
         const level = Number(event.target.value);
-        app.local.tolerance = { relative: now.relative ?? 0, absolute: now.absolute ?? 0, [key]: level <= LEAST ? 0 : Number((10 ** level).toPrecision(2)) };
+        app.local.tolerance = { ...now, relative: now.relative ?? 0, absolute: now.absolute ?? 0, [key]: level <= LEAST ? 0 : Number((10 ** level).toPrecision(2)) };
         shown.textContent = significant(app.local.tolerance[key], 2);
         input.setAttribute("aria-valuetext", shown.textContent);
         if (!app.local.frame) app.local.frame = requestAnimationFrame(() => { app.local.frame = 0; recolour(); });
@@ -103,17 +103,19 @@ function close(app) {
 
 function surface(app, detail) {
   const decades = [-6, -5, -4, -3, -2, -1, 0];
-  const draw = s("svg", { width: 196, height: 172, role: "img", "aria-label": "Share of elements that pass, by absolute and relative tolerance" },
-    s("text", { class: "ax", x: 4, y: 11 }, "share that passes"));
+  const [relative, absolute, spread] = asked(app.tolerance(), app.get("tolerances"), detail.target)(detail.output)[0];
+  const std = app.get("accuracy")[detail.target]?.find((o) => o.name === detail.output)?.std ?? 0;
+  const more = spread * std;
+  const draw = s("svg", { width: more ? 230 : 196, height: 172, role: "img", "aria-label": "Share of elements that pass, by absolute and relative tolerance" },
+    s("text", { class: "ax", x: 4, y: 11 }, more ? `share that passes, ${significant(more, 2)} granted to all` : "share that passes"));
   decades.forEach((a, i) => decades.forEach((r, j) => {
-    const share = passShare(detail, 10 ** r, 10 ** a);
+    const share = passShare(detail, 10 ** r, 10 ** a, more);
     draw.append(s("rect", { x: 44 + i * 20, y: 18 + (6 - j) * 17, width: 19, height: 16, fill: "var(--low)", "fill-opacity": 0.06 + 0.9 * share },
       s("title", {}, `relative 1e${r}, absolute 1e${a}: ${significant(100 * share)} %`)));
   }));
-  const own = app.tolerance();
-  if (own) {
+  if (relative || absolute) {
     const place = (v) => Math.min(Math.max((v > 0 ? Math.log10(v) : -6) + 6, 0), 6);
-    draw.append(s("circle", { cx: 53.5 + place(own.absolute) * 20, cy: 26 + (6 - place(own.relative)) * 17, r: 4.5, fill: "var(--bg)", stroke: "var(--fg)", "stroke-width": 1.5 }));
+    draw.append(s("circle", { cx: 53.5 + place(absolute) * 20, cy: 26 + (6 - place(relative)) * 17, r: 4.5, fill: "var(--bg)", stroke: "var(--fg)", "stroke-width": 1.5 }));
   }
   draw.append(s("text", { class: "ax", x: 44, y: 152 }, "1e−6"), s("text", { class: "ax", x: 183, y: 152, "text-anchor": "end" }, "1"), s("text", { class: "ax", x: 113, y: 166, "text-anchor": "middle" }, "absolute"),
     s("text", { class: "ax", x: 38, y: 30, "text-anchor": "end" }, "1"), s("text", { class: "ax", x: 38, y: 132, "text-anchor": "end" }, "1e−6"), s("text", { class: "ax", x: 4, y: 80 }, "relat."));
