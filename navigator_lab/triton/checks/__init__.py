@@ -21,7 +21,7 @@ from ..objectstore import Objects, is_url, local
 from ..repository import CONFIG, read
 from ..runtime import TRITON
 from .complete import complete, too_new, whole
-from .finding import Finding, Meant, noted, refused
+from .finding import Finding, Findings, Meant, noted, refused
 from .graph import ensemble
 from .modelfile import KNOWN, completed, known, model_files
 from .ondisk import labels, served, version_folders
@@ -32,12 +32,12 @@ from .sequences import sequences
 from .tensors import tensors
 from .warm import warmup
 
-__all__ = ["KNOWN", "Finding", "check", "check_config", "check_model"]
+__all__ = ["KNOWN", "Finding", "Findings", "check", "check_config", "check_model"]
 
 
 def check(
     repository: str | Path, *, gpus: int | None = None, triton: str = TRITON, files: bool = True
-) -> list[Finding]:
+) -> Findings:
     """All findings of a repository, model by model; empty where a server takes it as it is.
 
     ``repository``: a folder, or an fsspec URL, which is copied here for as long as it takes.
@@ -60,36 +60,40 @@ def check(
             f"{root} is a model's folder, not a repository", f"check {root.absolute().parent}"
         )
     folders = sorted(one for one in root.iterdir() if one.is_dir())
-    return _all(
-        [one for one in folders if not one.name.startswith(".")], Meant(gpus, triton, files)
-    )
+    hidden = [one for one in folders if one.name.startswith(".")]
+    found = _all([one for one in folders if one not in hidden], Meant(gpus, triton, files))
+    said = "a server that loads all models takes this folder for one"
+    remedy = "move it out of the repository"
+    return Findings([*(Finding(one.name, said, remedy, error=False) for one in hidden), *found])
 
 
 def check_model(
     folder: str | Path, *, gpus: int | None = None, triton: str = TRITON, files: bool = True
-) -> list[Finding]:
+) -> Findings:
     """The findings of one model's folder. An ensemble's steps are looked up beside it."""
-    place = Path(folder)
-    beside = sorted(one for one in place.absolute().parent.iterdir() if one.is_dir())
-    return [one for one in _all(beside, Meant(gpus, triton, files)) if one.model == place.name]
+    place = Path(folder).absolute()
+    beside = sorted(one for one in place.parent.iterdir() if one.is_dir())
+    found = _all(beside, Meant(gpus, triton, files))
+    return Findings(one for one in found if one.model == place.name)
 
 
 def check_config(
     config: Any, *, name: str = "", gpus: int | None = None, triton: str = TRITON
-) -> list[Finding]:
+) -> Findings:
     """The findings of a configuration by itself: text, or a ``ModelConfig``; no files, no steps.
 
     ``name``: the model's, where the configuration doesn't say it.
     """
     meant = Meant(gpus, triton, files=False)
+    config = getattr(config, "message", config)
     if isinstance(config, str):
         try:
             config = configs.parse(config)
         except PackageError as error:
-            return [Finding(name, error.message, error.remedy)]
+            return Findings([Finding(name, error.message, error.remedy)])
     nowhere = Path("/nonexistent") / (name or config.name or "model")
     found, _ = _alone(nowhere, config, meant, on_disk=False)
-    return [replace(one, model=nowhere.name) for one in found]
+    return Findings(replace(one, model=nowhere.name) for one in found)
 
 
 def _all(folders: list[Path], meant: Meant) -> list[Finding]:

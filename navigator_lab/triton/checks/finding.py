@@ -53,3 +53,15 @@ def refused(message: str, remedy: str = "") -> Finding:
 def noted(message: str, remedy: str = "") -> Finding:
     """What a user should know, though the server may take it."""
     return Finding("", message, remedy, error=False)
+
+
+class Findings(list[Finding]):
+    """All that a check found: a list, shown a line each."""
+
+    @property
+    def refused(self) -> list[Finding]:
+        """Those for which a server would not load the model."""
+        return [one for one in self if one.error]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self)) or "nothing: a server would take this"

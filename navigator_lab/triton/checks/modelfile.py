@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,13 @@ from .finding import Finding, noted, refused
 
 KNOWN = (*DEFAULT_FILES, "tensorrtllm", "vllm", "dali", "fil", "identity", "repeat", "square")
 LOOKED_INTO = ("onnxruntime", "openvino", "pytorch")
+# What is written where a backend's name is meant.
+_MEANT = {
+    "onnx": "onnxruntime", "ort": "onnxruntime", "onnxruntime_onnx": "onnxruntime",
+    "trt": "tensorrt", "tensorrt_plan": "tensorrt", "torch": "pytorch", "libtorch": "pytorch",
+    "pytorch_libtorch": "pytorch", "torchscript": "pytorch", "tf": "tensorflow",
+    "tensorflow_savedmodel": "tensorflow", "tensorflow_graphdef": "tensorflow", "py": "python",
+}  # fmt: skip
 
 
 def filename(config: Any) -> str:
@@ -26,12 +35,20 @@ def known(config: Any) -> Iterator[Finding]:
     if not config.backend:
         return
     if config.backend not in KNOWN:
-        yield noted(
+        message = (
             f"unable to find backend library for backend '{config.backend}', try specifying runtime "
-            "on the model configuration.",
-            "it is none of Triton's own, and must lie in the server's backend directory; Triton's "
-            f"are {', '.join(KNOWN)}",
+            "on the model configuration."
         )
+        near = difflib.get_close_matches(config.backend.lower(), KNOWN, 1, 0.85)
+        intended = _MEANT.get(config.backend.lower()) or (near[0] if near else "")
+        if intended:
+            yield refused(message, f'did you mean backend: "{intended}"?')
+        else:
+            yield noted(
+                message,
+                "it is none of Triton's own, and must lie in the server's backend directory; "
+                f"Triton's are {', '.join(KNOWN)}",
+            )
     elif config.backend == "tensorflow":
         yield noted(
             "Triton's tensorflow backend is not in servers after 25.02",
@@ -57,6 +74,8 @@ def model_files(config: Any, folder: Path, served: list[int]) -> Iterator[Findin
 
 def _file(path: Path, config: Any) -> Iterator[Finding]:
     backend = config.backend
+    if backend == "python":
+        yield from _python(path)
     if backend not in LOOKED_INTO:
         return
     try:
@@ -74,6 +93,7 @@ def _file(path: Path, config: Any) -> Iterator[Finding]:
     if backend == "pytorch":
         if config.input and len(found.inputs) != len(config.input):
             yield _count(config, found)
+        yield from _torch_names(config, found)
         return
     if config.input and len(found.inputs) > len({io.name for io in config.input}):
         yield _count(config, found)
@@ -101,6 +121,54 @@ def _file(path: Path, config: Any) -> Iterator[Finding]:
                 )
             if port.dims is not None:
                 yield from _dims(kind, io, port.dims, config.max_batch_size)
+
+
+def _python(path: Path) -> Iterator[Finding]:
+    """Whether the file can be read as Python, and has the class that the backend asks for."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        yield refused(f"{path.name} is no Python: {error}", "correct the file")
+        return
+    names = {getattr(node, "name", "") for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {one.asname or one.name for one in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    if not names & {"TritonPythonModel", "*"}:
+        yield refused(
+            f"AttributeError: module '{path.stem}' has no attribute 'TritonPythonModel'",
+            "the Python backend looks for a class of that name",
+        )
+
+
+def _torch_names(config: Any, found: Ports) -> Iterator[Finding]:
+    """The rules by which libtorch's backend finds the place of a tensor from its name."""
+    arguments = [port.name for port in found.inputs]
+    inputs = [io.name for io in config.input]
+    for kind, names, count in (
+        ("input", inputs, len(found.inputs)),
+        ("output", [io.name for io in config.output], len(found.outputs)),
+    ):
+        if kind == "input" and all(name in arguments for name in names):
+            continue
+        indices = [name.partition("__")[2] for name in names]
+        if all(
+            "__" in name and index.isdigit() for name, index in zip(names, indices, strict=True)
+        ):
+            for name, index in zip(names, indices, strict=True):
+                if int(index) >= count:
+                    yield noted(
+                        f"{kind} '{name}' is place {index}, and forward has {count}",
+                        "count from 0: <name>__0, <name>__1, …",
+                    )
+        elif len(names) > 1:
+            yield noted(
+                f"{kind}s {', '.join(names)} follow no naming rule of the pytorch backend, so they "
+                "are taken in the order of the configuration",
+                "call them <name>__0, <name>__1, … or, inputs, as forward's arguments",
+            )
 
 
 def _count(config: Any, found: Ports) -> Finding:
