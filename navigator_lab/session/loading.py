@@ -227,9 +227,11 @@ def _opinions(
         try:
             made.append(
                 perf_analyzer.ask(
-                    binary, served.server.grpc, served.name, press.feeds, int(point.level)
+                    binary, served.server.grpc, served.name, press.feeds, int(point.level),
+                    batch=press.request_batch,
+                    batched=int(served.config.get("max_batch_size", 0)) > 0,
                 )
-            )
+            )  # fmt: skip
         except NavigatorError as error:
             notes.append(f"no second opinion: {error.message}")
             break

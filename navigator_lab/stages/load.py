@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, np.ndarray]
 
 BUSY = 0.85  # share of a core: above it, the sender may be what holds things up
+IDLE = 0.8  # share of the time that instances compute: below it, a full closed loop is held up elsewhere
 LATE_MS = 2.0  # p99 of how late requests leave, of an open loop
 MOST_UNDER_WAY = 4096  # of one sender in an open loop; beyond it requests wait for their turn
 KEPT = 0.95  # of the asked rate must have been answered, or the server fell behind
@@ -150,9 +151,14 @@ class Press:
         late_ms = float(np.quantile(late, 0.99)) if len(late) else 0.0
         asked = len(rows) / seconds
         count = int((sent.rows[:, 3] == 0).sum())
-        limited = sent.busy > BUSY or (
-            loop == "open" and late_ms > LATE_MS and sent.busy > BUSY / 2
-        )
+        counted = watch.end(self.server)
+        mean = float(latency.mean()) if len(latency) else math.nan
+        limited = sent.busy > BUSY
+        if loop == "open":
+            limited = limited or (late_ms > LATE_MS and sent.busy > BUSY / 2)
+        elif counted is not None and counted.busy is not None and level > watch.count:
+            # More is under way than is computed at once, and yet the server has time to spare.
+            limited = limited or (counted.busy < IDLE and counted.total_ms < mean / 2)
         p50, p90, p95, p99 = (
             statistics.quantile(latency, q) if len(latency) else _NONE
             for q in (0.5, 0.9, 0.95, 0.99)
@@ -160,10 +166,10 @@ class Press:
         batch = self.request_batch
         return LoadPoint(
             loop, level, batch, len(rows), count, seconds, p50, p90, p95, p99,
-            float(latency.mean()) if len(latency) else math.nan,
+            mean,
             rate, Interval(rate.value * batch, rate.low * batch, rate.high * batch),
             Sender(many, sent.busy, late_ms, limited), arrivals, sent.errors,
-            watch.end(self.server), {},
+            counted, {},
             loop == "closed" or rate.high >= KEPT * asked, sent.over,
         )  # fmt: skip
 

@@ -30,19 +30,32 @@ def find() -> Path | None:
 
 
 def ask(
-    binary: Path, grpc: str, model: str, feeds: Sequence[Arrays], concurrency: int
+    binary: Path,
+    grpc: str,
+    model: str,
+    feeds: Sequence[Arrays],
+    concurrency: int,
+    *,
+    batch: int = 1,
+    batched: bool = False,
 ) -> dict[str, float]:
-    """What it measures at one concurrency: ``rate`` and latencies in ms.
+    """What it measures at one concurrency: ``rate`` (requests a second) and latencies in ms.
+
+    ``batch`` samples are in each request; ``batched``: the server adds their axis.
 
     Raises:
         NavigatorError: it fails, in its own words.
     """
     with tempfile.TemporaryDirectory(prefix="navigator-lab-perf-") as made:
         folder = Path(made)
-        rows = [{name: _tensor(array) for name, array in one.items()} for one in feeds]
+        rows = [
+            {name: _tensor(array[i] if batched else array) for name, array in one.items()}
+            for one in feeds
+            for i in range(batch if batched else 1)
+        ]  # it makes batches of them by itself
         (folder / "data.json").write_text(json.dumps({"data": rows}), encoding="utf-8")
         command = [
-            str(binary), "-m", model, "-u", grpc, "-i", "grpc", "--async",
+            str(binary), "-b", str(batch if batched else 1), "-m", model, "-u", grpc, "-i", "grpc", "--async",
             "--concurrency-range", str(concurrency), "--input-data", str(folder / "data.json"),
             "--percentile", "99", "--measurement-interval", "2000", "--max-trials", "5",
             "--stability-percentage", "50", "-f", str(folder / "out.csv"),
@@ -64,14 +77,17 @@ def ask(
             (row, *_) = csv.DictReader(file)
     return {
         "concurrency": float(row["Concurrency"]),
-        "rate": float(row["Inferences/Second"]),
+        "rate": float(row["Inferences/Second"]) / (batch if batched else 1),
         **{f"p{q}_ms": float(row[f"p{q} latency"]) / 1e3 for q in (50, 90, 95, 99)},
     }
 
 
 def _tensor(array: np.ndarray) -> dict[str, Any]:
-    """A tensor as it reads it; with a batch of one, as it adds the batch axis by itself."""
+    """A tensor as it reads it."""
+    import numpy as np
+
+    array = np.asarray(array)
     _, shape, data = encode(array)
     if array.dtype.kind in "USO":
         return {"content": [str(v) for v in array.ravel()], "shape": shape}
-    return {"content": {"b64": base64.b64encode(data).decode()}, "shape": shape}
+    return {"b64": base64.b64encode(data).decode(), "shape": shape}

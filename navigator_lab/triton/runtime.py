@@ -28,6 +28,14 @@ NUMPY = "numpy==1.26.4"
 TRITON = "2.51.0"
 BACKENDS = Path(__file__).with_name("backends")
 STANDINS = ("onnxruntime", "openvino", "pytorch")
+_BRIDGE = """import importlib
+
+_there = importlib.import_module("numpy.core.{name}")
+
+
+def __getattr__(name):
+    return getattr(_there, name)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class Runtime:
     def lay_python(self, folder: Path) -> None:
         """Make ``folder`` a virtual environment in which numpy 1.26 comes before all of ours."""
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        self._bridge()
         packages = folder / "lib" / version / "site-packages"
         packages.mkdir(parents=True)
         (folder / "bin").mkdir()
@@ -73,6 +82,19 @@ class Runtime:
         (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\n")
         ours = "".join(f"import site; site.addsitedir({path!r})\n" for path in _site_packages())
         (packages / "a.pth").write_text(f"{self.numpy}\n{BACKENDS}\n{ours}")
+
+    def _bridge(self) -> None:
+        """Let numpy 1.26 open what numpy 2 pickled: its modules there are called ``numpy._core``.
+
+        It has a few of those names itself; the rest is added to our copy.
+        """
+        for module in sorted((self.numpy / "numpy/core").glob("*.py")):
+            there = self.numpy / "numpy/_core" / module.name
+            if module.stem.startswith("__") or there.exists():
+                continue
+            made = there.with_name(f".{module.name}.{os.getpid()}")
+            made.write_text(_BRIDGE.format(name=module.stem))
+            os.replace(made, there)
 
     def lay_backends(self, folder: Path) -> None:
         """Make ``folder`` the server's backend directory."""

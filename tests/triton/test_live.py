@@ -21,7 +21,7 @@ from navigator_lab.errors import NavigatorError, RequestError, SamplesError
 from navigator_lab.session.loading import load_test
 from navigator_lab.session.serving import Served, serve_repository
 from navigator_lab.stages.load import schedule, sweep
-from navigator_lab.triton import sending
+from navigator_lab.triton import perf_analyzer, sending
 from navigator_lab.triton.remote import attach
 from navigator_lab.triton.runtime import ready
 from navigator_lab.triton.wire import decode, encode
@@ -344,6 +344,21 @@ def test_the_highest_rate_within_a_limit(served):
     none = load_test(served, p99_ms=1e-3, seconds=0.1, warmup_s=0.05)
     assert none.best is None
     assert "no load kept" in str(none)
+
+
+def test_no_second_opinion_is_said_where_one_is_wanted(served, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NavigatorError, match="perf_analyzer is not on PATH"):
+        load_test(served, concurrency=1, count=1, second_opinion=True)
+
+
+@pytest.mark.skipif(perf_analyzer.find() is None, reason="there is no perf_analyzer on PATH")
+def test_perf_analyzer_gives_a_second_opinion(served):
+    found = load_test(served, concurrency=2, count=50, request_batch=2, second_opinion=True)
+    (other,) = found.second_opinion
+    assert other["concurrency"] == 2
+    assert other["rate"] > 0
+    assert other["p50_ms"] <= other["p99_ms"]
 
 
 def test_a_load_is_kept_with_the_run(lab, served):
