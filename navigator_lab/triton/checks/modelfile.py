@@ -163,7 +163,7 @@ def _torch_names(config: Any, found: Ports) -> Iterator[Finding]:
                         f"{kind} '{name}' is place {index}, and forward has {count}",
                         "count from 0: <name>__0, <name>__1, …",
                     )
-        elif len(names) > 1:
+        elif kind == "input" and len(names) > 1:
             yield noted(
                 f"{kind}s {', '.join(names)} follow no naming rule of the pytorch backend, so they "
                 "are taken in the order of the configuration",
