@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 import torchvision
 
-
 if not torch.cuda.is_available():
     torch.cuda.synchronize = lambda *_: None  # here, so that the interpreters it spawns get it too
 
