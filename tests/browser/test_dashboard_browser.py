@@ -86,11 +86,11 @@ def test_the_whole_way(notebook, page):
     assert nb.ask("list(lab.limits) == list(dash.limits) == ['p50_ms']") == "True"
     page.locator("[data-k=tab-parallel]").click()
     nb.until(
-        "nl.querySelectorAll('.pcl').length === 3 && nl.querySelector('.pcl[opacity=\"0.15\"]')"
+        "nl.querySelectorAll('.pcl').length === 3 && nl.querySelector('.pcl[opacity=\"0.2\"]')"
     )
     page.locator(".view [data-k=drag-p50_ms]").focus()
     page.keyboard.press("Delete")
-    nb.until("!nl.querySelector('.lim input') && !nl.querySelector('.pcl[opacity=\"0.15\"]')")
+    nb.until("!nl.querySelector('.lim input') && !nl.querySelector('.pcl[opacity=\"0.2\"]')")
     page.locator(".view [data-k=drag-min_throughput]").focus()
     page.keyboard.press("ArrowUp")
     nb.until("nl.querySelector('.lim input')")

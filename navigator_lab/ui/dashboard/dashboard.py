@@ -11,16 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import traitlets as t
 
 from ...errors import NavigatorError, RequestError
 from ...types.event import Event, Finished, Progressed, Started
 from ...types.measure import Tolerance
-from ..panels import snapshot
-from ..widgets.panel import Panel
 from . import drawing, opening, shipping, showing
+from .displayed import Displayed
 from .pump import Pump
 
 SETTINGS = {"max_batch": 32, "seconds": 1.0}
@@ -35,10 +33,8 @@ _CHANGES = {
 
 _POINTED = ("selection", "chosen", "limits")  # the session has them too
 
-_IN_CELLS: WeakValueDictionary[str, Dashboard] = WeakValueDictionary()
 
-
-class Dashboard(Panel):
+class Dashboard(Displayed):
     """``Dashboard(lab)``, or ``Dashboard()`` to pick a model in it. Display it as a cell's value.
 
     The traits that a user moves: `wanted` (targets), `settings` (how they are timed), `selection`,
@@ -68,8 +64,6 @@ class Dashboard(Panel):
         self._shell = _shell()
         self._namespace = namespace if namespace is not None else _names(self._shell)
         self._workspace, self._plugins = workspace, tuple(plugins)
-        self._static: Any = None
-        self._static_at = 0.0
         self._steps: dict[str, dict[str, Any]] = {}
         self._logs: dict[str, str] = {}
         self._accuracies: dict[str, Any] = {}
@@ -297,43 +291,6 @@ class Dashboard(Panel):
             self.pick = drawing.picked(self)
         else:
             self.run_state = {**self.run_state, "error": words, "remedy": remedy}
-
-    # display
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import HTML, display
-
-        # A cell that is run again replaces what it showed: that panel is not needed any more.
-        if cell := _cell(self._shell):
-            before = _IN_CELLS.get(cell)
-            if before is not None and before is not self:
-                before.close()
-            _IN_CELLS[cell] = self
-        bundle = self._repr_mimebundle_()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, metadata=metadata, raw=True)
-        self._static = display(HTML(self.static_html()), display_id=True)
-
-    def static_html(self) -> str:
-        """The results as HTML that needs neither kernel nor script."""
-        return snapshot.static_html(self.session, self.results, self.choice)
-
-    def _snapshot(self, last: bool) -> None:
-        """Keep the copy in the notebook's file true: every few seconds, and at the end."""
-        if self._static is None or (not last and time.monotonic() - self._static_at < 10):
-            return
-        from IPython.display import HTML
-
-        text = self.static_html()
-        if text != getattr(self, "_static_text", ""):
-            self._static_text, self._static_at = text, time.monotonic()
-            self._static.update(HTML(text))
-
-
-def _cell(shell: Any) -> str:
-    """The notebook's cell that is being run; "" where the front end doesn't say."""
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
-    return str(((parent or {}).get("metadata") or {}).get("cellId") or "")
 
 
 def _shell() -> Any:

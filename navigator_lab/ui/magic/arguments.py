@@ -57,6 +57,11 @@ def parser() -> Parser:
         "best. Without a command: the dashboard of the current session."
     ))  # fmt: skip
     made.add_argument("-o", "--out", metavar="NAME", help="bind the result to this variable")
+    made.add_argument(
+        "--side",
+        action="store_true",
+        help="the dashboard beside the notebook, not in it; needs sidecar",
+    )
     commands = made.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
@@ -209,7 +214,7 @@ def documentation(tree: Parser) -> str:
     lines = [
         "Explore a model: targets, accuracy, speed, choice, package.",
         "",
-        "    %navigator                          the dashboard of the current session",
+        "    %navigator [--side]                 the dashboard of the current session; --side: beside",
     ]
     for name, one in commands(tree).items():
         lines.append(f"    %navigator {_usage(name, one)}")

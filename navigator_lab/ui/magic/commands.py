@@ -50,7 +50,7 @@ class Commands(Serving, Reading):
             if not asked.out.isidentifier():
                 raise RequestError(f"-o {asked.out!r} is no name of a variable")
             self.shell.user_ns[asked.out] = made
-        return None if asked.command in _SAYS else made
+        return None if asked.command in _SAYS or asked.side else made
 
     # the session
 
@@ -70,6 +70,8 @@ class Commands(Serving, Reading):
             )
             return self.current.get().results
         self.current.panel = Dashboard(session)
+        if asked.side:
+            self.current.panel.aside()
         return self.current.panel
 
     def do_open(self, asked: argparse.Namespace) -> Session:

@@ -3,6 +3,7 @@ import { h, s } from "./dom.js";
 import { significant } from "./numbers.js";
 import { LIMITS, at, misses, value } from "./points.js";
 import { drag, limits, nudge, pick } from "./shared.js";
+import { batches } from "./table.js";
 
 const AXES = { throughput: ["samples/s", 1, "min_throughput"], p50_ms: ["p50, ms", 1, "p50_ms"], p99_ms: ["p99, ms", 1, "p99_ms"],
   error: ["error ÷ tol", 1, "error"], memory_bytes: ["memory, MB", 1e6, "memory_bytes"], size_bytes: ["size, MB", 1e6, "size_bytes"], load_ms: ["load, ms", 1, null] };
@@ -33,7 +34,7 @@ export function across(rows, size, bounds, judge) {
 
 export function view(app) {
   const { axes, lines } = across(app.rows(), app.batch(), app.get("limits"), (r) => app.judge(r));
-  const bar = h("div", { class: "row bars" }, limits(app));
+  const bar = h("div", { class: "row bars" }, limits(app), h("span", { class: "sp" }), batches(app));
   if (!lines.length) return h("div", {}, bar, h("p", { class: "empty mut" }, "No target was timed yet. Profile some: each becomes a line here."));
   const width = Math.max(app.viewWidth(), 520);
   const height = 330;
@@ -45,7 +46,7 @@ export function view(app) {
   };
   const selection = app.get("selection");
   const id = `${app.id}-across`;
-  const tip = h("p", { class: "sm mut tip", role: "status" }, "Better is up on every axis. Drag a knob along its axis to limit it; a click selects a line.");
+  const tip = h("p", { class: "sm mut tip", role: "status" }, lines.every((l) => l.missed.length) ? `No target keeps every limit at batch ${app.batch()}. Drag a knob down, or take another batch.` : "Better is up on every axis. Drag a knob along its axis to limit it; a click selects a line.");
   const draw = s("svg", { id, width, height, role: "group", "aria-label": `${lines.length} targets across ${axes.length} axes` });
   const order = [...lines].sort((a, b) => (b.missed.length > 0) - (a.missed.length > 0) || selection.includes(a.row.target) - selection.includes(b.row.target));
   order.forEach((line) => {
@@ -54,7 +55,7 @@ export function view(app) {
     const name = line.row.target;
     const on = selection.includes(name);
     draw.append(s("path", { class: `pcl ${on ? "sel" : ""}`, d: parts.join(""), stroke: line.wrong ? "var(--tol)" : app.colour(line.row.family), "stroke-dasharray": line.wrong ? "3 3" : undefined,
-      opacity: line.missed.length ? 0.15 : on || !selection.length ? 0.95 : 0.5, role: "button", tabindex: name === (selection[0] ?? order.at(-1).row.target) ? 0 : -1, "data-k": `pc-${name}`, "data-target": name,
+      opacity: line.missed.length ? 0.2 : on || !selection.length ? 0.95 : 0.5, role: "button", tabindex: name === (selection[0] ?? order.at(-1).row.target) ? 0 : -1, "data-k": `pc-${name}`, "data-target": name,
       "aria-pressed": String(on), "aria-label": `${name}, batch ${line.batch.batch}${line.missed.length ? ", beyond a limit" : ""}`,
       onmouseenter: () => tell(line), onfocus: () => tell(line), onclick: (event) => { app.focus = `pc-${name}`; pick(app, name, event); } }));
   });

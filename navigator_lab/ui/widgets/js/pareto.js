@@ -115,7 +115,7 @@ export function view(app) {
       nudge(app, key, high, "ArrowRight", "ArrowLeft"));
   }
   const y = least ? Math.min(Math.max(Y(least), top), height - bottom) : height - bottom;
-  handle("min_throughput", "throughput", least, `M${left} ${y}H${width - right}`, `M${left - 8} ${y - 5}v10h7l6-5l-6-5z`,
+  handle("min_throughput", "throughput", least, `M${left} ${y}H${width - right}`, `M${width - right + 12} ${y - 5}v10h-7l-6-5l6-5z`,
     (e) => { const [, py] = at(e); return py >= height - bottom - 3 ? null : Number((((height - bottom - Math.max(py, top)) / (height - top - bottom)) * most).toPrecision(3)); },
     nudge(app, "min_throughput", most / 100, "ArrowUp", "ArrowDown"));
   draw.addEventListener("keydown", (event) => {

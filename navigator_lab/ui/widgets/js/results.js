@@ -31,7 +31,7 @@ export function body(app) {
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Views of the results" }, Object.entries(VIEWS).map(([key, [label]]) =>
     h("button", { role: "tab", id: `${app.id}-tab-${key}`, "data-k": `tab-${key}`, "aria-selected": String(tab === key), tabindex: tab === key ? 0 : -1,
       "aria-controls": `${app.id}-view`, onclick: () => app.set("tab", key) }, label)),
-  h("span", { class: "sp" }), h("span", { class: "sm mut" }, app.get("selection").length ? `${app.get("selection").length} selected` : ""));
+  h("span", { class: "sp" }), h("span", { class: "sm mut tally" }, app.get("selection").length ? `${app.get("selection").length} selected` : ""));
   tabs.addEventListener("keydown", (event) => {
     const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!way) return;
