@@ -52,7 +52,8 @@ def load_test(
         rate: open loop: requests a second; one number or several.
         arrivals: of an open loop: ``"poisson"`` or ``"constant"``.
         trace: open loop at recorded times, in seconds from the first.
-        p99_ms: alone: search the highest rate whose p99 is within it; with ``sweep``: its limit.
+        p99_ms: alone: search the highest rate whose p99 is within it; else the limit by which one
+            of the loads or settings is chosen.
         sweep: settings to try, as ``{"max_batch_size": [4, 8], "max_queue_delay_us": [0, 500],
             "instance_count": [1, 2]}``, each under ``rate`` or ``concurrency`` (by default 16); the
             server gets its own configuration back.
@@ -103,9 +104,13 @@ def load_test(
             if points[-1].ended:
                 break
         opinions = _opinions(served, press, points, second_opinion, notes)
+    if p99_ms is not None and best is None and not sweep:
+        kept = [i for i, point in enumerate(points) if point.within(p99_ms)]
+        best = max(kept, key=lambda i: points[i].rate.value, default=None)
     if any(point.sender.limited for point in points):
         notes.append(
-            "where it says sender-bound, this machine sends no faster: the server can more"
+            "where it says sender-bound, the server had time to spare: what held it up was this "
+            "machine's sending, or the way to the server"
         )
     stopped = next((p.ended for p in points if p.ended), "")
     return LoadTest(

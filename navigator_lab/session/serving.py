@@ -269,7 +269,7 @@ def serve_repository(
                 f"{name!r} has no warm-up data to send", "give --samples FILE.npz, by input name"
             )
         notes.append("the samples are those that the model is warmed up with")
-    if expected is None:
+    if expected is None and send:
         notes.append("the answers were not compared: give --expected FILE.npz, by output name")
 
     def product(folder: Path) -> Product:

@@ -342,9 +342,7 @@ def sweep(
             if key(setting) in tried:
                 continue
             point = look(setting)
-            if point is not None and (
-                known is None or _worth(point, limit_ms) > _worth(known, limit_ms)
-            ):
+            if point is not None and (known is None or _better(point, known, limit_ms)):
                 best, known, better = dict(setting), point, True
     points = [point for point in tried.values() if point is not None]
     keeps = limit_ms is None or (known is not None and known.within(limit_ms))
@@ -364,11 +362,12 @@ def _neighbours(
             yield {**best, name: value}
 
 
-def _worth(point: LoadPoint, limit_ms: float | None) -> tuple[bool, float]:
-    """Within the limit before all else: then more throughput; else the least excess."""
-    if limit_ms is None:
-        return not point.errors, point.rate.value
-    if point.within(limit_ms):
-        return True, point.rate.value
-    p99 = point.p99_ms.value
-    return False, -p99 if math.isfinite(p99) else -math.inf
+def _better(new: LoadPoint, old: LoadPoint, limit_ms: float | None) -> bool:
+    """Within the limit before all else: then more answers, beyond what is noise; else less excess."""
+    keeps = [not p.errors if limit_ms is None else p.within(limit_ms) for p in (new, old)]
+    if keeps[0] != keeps[1]:
+        return keeps[0]
+    if keeps[0]:
+        return new.rate.low > old.rate.high
+    a, b = new.p99_ms, old.p99_ms
+    return math.isfinite(a.value) and not a.value >= b.value

@@ -21,7 +21,7 @@ from ..types.outcome import Product
 from ..types.plugin import At
 from ..types.samples import Case
 from ..types.served import Exchange, Executed, Replay, ServerStatistics
-from ..types.signature import Signature
+from ..types.signature import Signature, TensorSpec
 from ..types.target import Target
 from .calls import Refused, checked
 from .compare import compare
@@ -61,12 +61,6 @@ def plan(
         NavigatorError: the served model has other inputs than the signature.
     """
     largest = int(config.get("max_batch_size", 0))
-    if len(config.get("input", [])) != len(signature.inputs):
-        raise NavigatorError(
-            f"the served model takes {len(config.get('input', []))} inputs, the samples have "
-            f"{len(signature.inputs)}",
-            "is this the package of this model?",
-        )
     made: list[Arrays] = []
     parts: list[tuple[int, ...]] = []
     for case in cases:
@@ -88,13 +82,33 @@ def request(feeds: Arrays, signature: Signature, config: Mapping[str, Any]) -> A
     """Feeds by the signature's names, as the server wants them."""
     batched = int(config.get("max_batch_size", 0)) > 0
     made = {}
-    # The package lists its inputs in the signature's order; some names are not servable as they are.
-    for spec, said in zip(signature.inputs, config["input"], strict=True):
+    for spec, said in _paired(signature.inputs, config.get("input", []), "inputs"):
         array = feeds[spec.name]
         if array.ndim == len(said["dims"]) + batched - 1:
             array = array.reshape(*array.shape, 1)  # Triton has no tensors without axes
         made[said["name"]] = array
     return made
+
+
+def _paired(
+    specs: Sequence[TensorSpec], said: Sequence[Mapping[str, Any]], kind: str
+) -> list[tuple[TensorSpec, Mapping[str, Any]]]:
+    """Each tensor with what the configuration says of it: by name; else, as the package lists them in
+    the signature's order and some names are not servable as they are, by position.
+
+    Raises:
+        NavigatorError: the served model has others.
+    """
+    by_name = {one["name"]: one for one in said}
+    if all(spec.name in by_name for spec in specs):
+        return [(spec, by_name[spec.name]) for spec in specs]
+    if len(specs) != len(said):
+        raise NavigatorError(
+            f"the served model has the {kind} {', '.join(by_name) or '(none)'}, and the samples are "
+            f"of {', '.join(spec.name for spec in specs)}",
+            "is this the package of this model?",
+        )
+    return list(zip(specs, said, strict=True))
 
 
 def answers(
@@ -138,12 +152,11 @@ def answers(
 def _named(answer: Arrays, signature: Signature, config: Mapping[str, Any]) -> Arrays:
     import numpy as np
 
-    served = [said["name"] for said in config["output"]]
     made = {}
-    for spec, name in zip(signature.outputs, served, strict=True):
-        if name not in answer:
+    for spec, said in _paired(signature.outputs, config.get("output", []), "outputs"):
+        if said["name"] not in answer:
             continue
-        array = answer[name]
+        array = answer[said["name"]]
         if array.ndim == len(spec.shape) + 1 and array.shape[-1] == 1:
             array = array.reshape(array.shape[:-1])
         if array.dtype == object:

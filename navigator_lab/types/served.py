@@ -214,12 +214,13 @@ class LoadTest:
     def __str__(self) -> str:
         of = f" ({self.target})" if self.target else ""
         lines = [f"load on {self.model}{of} at {self.server}"]
+        wide = max([26, *(len(_named(one)) + 2 for one in self.points)])
         lines.append(
-            f"  {'load':<26}{'answered/s':>12}{'samples/s':>12}{'p50 ms':>9}{'p90':>9}{'p95':>9}"
+            f"  {'  load':<{wide}}{'answered/s':>12}{'samples/s':>12}{'p50 ms':>9}{'p90':>9}{'p95':>9}"
             f"{'p99':>9}{'errors':>8}{'queue':>7}{'batch':>7}"
         )
         for index, one in enumerate(self.points):
-            lines.append(_line(one, index == self.best))
+            lines.append(_line(one, index == self.best, wide))
         for point in self.points:
             if point.ended:
                 lines.append(f"  ended early: {point.ended}")
@@ -237,20 +238,21 @@ class LoadTest:
     __repr__ = __str__
 
 
-def _line(one: LoadPoint, best: bool) -> str:
-    word = "concurrency" if one.loop == "closed" else f"{one.arrivals}, per s"
-    name = f"{'* ' if best else '  '}{word} {one.level:.4g}"
+def _named(one: LoadPoint) -> str:
     if one.setting:
-        name = ("* " if best else "  ") + ", ".join(
-            f"{k.removeprefix('max_')} {v}" for k, v in one.setting.items()
-        )
+        return ", ".join(f"{k.removeprefix('max_')} {v}" for k, v in one.setting.items())
+    return f"{'concurrency' if one.loop == 'closed' else f'{one.arrivals}, per s'} {one.level:.4g}"
+
+
+def _line(one: LoadPoint, best: bool, wide: int) -> str:
+    name = f"{'* ' if best else '  '}{_named(one)}"
     marks = "" if one.kept_up else " behind"
     marks += " sender-bound" if one.sender.limited else ""
     stats = one.statistics
     share = f"{stats.queue_ms / stats.total_ms:.0%}" if stats and stats.total_ms else "-"
     batch = f"{stats.batch:.2f}" if stats and stats.executions else "-"
     return (
-        f"  {name:<26}{one.rate.value:>12.1f}{one.throughput.value:>12.1f}"
+        f"  {name:<{wide}}{one.rate.value:>12.1f}{one.throughput.value:>12.1f}"
         f"{one.p50_ms.value:>9.2f}{one.p90_ms.value:>9.2f}{one.p95_ms.value:>9.2f}"
         f"{one.p99_ms.value:>9.2f}{one.errors:>8}{share:>7}{batch:>7}{marks}"
     )

@@ -1,0 +1,159 @@
+"""Models that are asked in other ways, replayed on one real server: a sequence, an ensemble with
+Python steps, text, an optional input, lengths that differ, none that batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from navigator_lab.cli import main
+from navigator_lab.errors import NavigatorError
+from navigator_lab.session.loading import load_test
+from navigator_lab.session.serving import serve_repository
+from navigator_lab.triton.server import serve
+
+CODE = """
+import numpy as np
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb.InferenceResponse([self.answer(r)]) for r in requests]
+
+    def given(self, request, name):
+        tensor = pb.get_input_tensor_by_name(request, name)
+        return None if tensor is None else tensor.as_numpy()
+
+    def answer(self, r):
+        {body}
+"""
+
+MODELS = {
+    "sequence": (
+        """
+        max_batch_size: 1
+        sequence_batching {
+          control_input { name: "START"
+            control { kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] } }
+          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
+        }
+        input { name: "x" data_type: TYPE_INT64 dims: 2 }
+        output { name: "y" data_type: TYPE_INT64 dims: 2 }
+        """,
+        'start = int(self.given(r, "START").ravel()[0]);'
+        ' return pb.Tensor("y", self.given(r, "x") * 10 + start)',
+        {"x": np.array([[1, 2], [3, 4]])},
+        {"y": np.array([[11, 21], [31, 41]])},
+    ),
+    "first": (
+        """
+        max_batch_size: 4
+        input { name: "text" data_type: TYPE_STRING dims: 1 }
+        output { name: "lengths" data_type: TYPE_FP32 dims: 1 }
+        """,
+        'words = self.given(r, "text");'
+        ' return pb.Tensor("lengths", np.array([[len(w[0].decode())] for w in words], np.float32))',
+        {"text": np.array([["größe"], ["ab"], [""]])},
+        {"lengths": np.array([[5], [2], [0]], np.float32)},
+    ),
+    "second": (
+        """
+        max_batch_size: 4
+        input { name: "n" data_type: TYPE_FP32 dims: 1 }
+        input { name: "scale" data_type: TYPE_FP32 dims: 1 optional: true }
+        output { name: "scaled" data_type: TYPE_FP32 dims: 1 }
+        """,
+        'scale = self.given(r, "scale"); n = self.given(r, "n");'
+        ' return pb.Tensor("scaled", n * (3 if scale is None else scale))',
+        {"n": np.array([[1], [2]], np.float32)},
+        {"scaled": np.array([[3], [6]], np.float32)},
+    ),
+    "both": (
+        """
+        platform: "ensemble"
+        max_batch_size: 4
+        input { name: "text" data_type: TYPE_STRING dims: 1 }
+        output { name: "out" data_type: TYPE_FP32 dims: 1 }
+        ensemble_scheduling {
+          step { model_name: "first" model_version: -1
+            input_map { key: "text" value: "text" } output_map { key: "lengths" value: "mid" } }
+          step { model_name: "second" model_version: -1
+            input_map { key: "n" value: "mid" } output_map { key: "scaled" value: "out" } }
+        }
+        """,
+        None,
+        {"text": np.array([["abc"], ["größe"]])},
+        {"out": np.array([[9], [15]], np.float32)},
+    ),
+    "alone": (
+        """
+        max_batch_size: 0
+        input { name: "x" data_type: TYPE_FP64 dims: [ 2, 2 ] }
+        output { name: "total" data_type: TYPE_FP64 dims: 1 }
+        """,
+        'return pb.Tensor("total", self.given(r, "x").sum().reshape(1))',
+        {"x": np.arange(12.0).reshape(3, 2, 2)},
+        {"total": np.array([[6.0], [22.0], [38.0]])},
+    ),
+    "lengths": (
+        """
+        max_batch_size: 4
+        input { name: "ids" data_type: TYPE_INT64 dims: -1 allow_ragged_batch: true }
+        output { name: "sum" data_type: TYPE_INT64 dims: 1 }
+        dynamic_batching { }
+        """,
+        'return pb.Tensor("sum", self.given(r, "ids").sum(axis=1, keepdims=True))',
+        {"ids": np.array([[1, 2, 3], [4, 5, 6]])},
+        {"sum": np.array([[6], [15]])},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kinds") / "repository"
+    for name, (config, body, _, _) in MODELS.items():
+        (root / name / "1").mkdir(parents=True)
+        head = f'name: "{name}"\n' + ('backend: "python"\n' if body else "")
+        (root / name / "config.pbtxt").write_text(head + config)
+        if body:
+            (root / name / "1/model.py").write_text(CODE.replace("{body}", body))
+    with serve(root) as made:
+        made.root = root
+        yield made
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_replay_of(server, name, tmp_path):
+    _, _, inputs, outputs = MODELS[name]
+    np.savez(tmp_path / "in.npz", **inputs)
+    np.savez(tmp_path / "out.npz", **outputs)
+    with serve_repository(
+        server.root, name, samples=tmp_path / "in.npz", expected=tmp_path / "out.npz",
+        url=server.http, grpc=server.grpc,
+    ) as served:  # fmt: skip
+        assert [(one.passed, one.said) for one in served.replay.exchanges if not one.passed] == []
+        if name == "sequence":
+            with pytest.raises(NavigatorError, match="takes sequences"):
+                load_test(served, count=1)
+        else:
+            (point,) = load_test(served, concurrency=2, count=10).points
+            assert (point.requests, point.errors) == (10, 0)
+
+
+def test_the_shell_asks_a_running_server(server, tmp_path, capsys):
+    np.savez(tmp_path / "in.npz", **MODELS["both"][2])
+    np.savez(tmp_path / "out.npz", **MODELS["both"][3])
+    there = ["--url", server.http, "--grpc", server.grpc, "--samples", str(tmp_path / "in.npz")]
+    ours = [str(server.root), "--model", "both", *there]
+    assert main(["replay", *ours, "--expected", str(tmp_path / "out.npz")]) == 0
+    assert "replay of both: passed" in capsys.readouterr().out
+    plot = tmp_path / "plot.html"
+    assert main(["load-test", *ours, "--concurrency", "1,2", "--count", "8",
+                 "--plot", str(plot)]) == 0  # fmt: skip
+    assert "concurrency 2" in capsys.readouterr().out
+    assert plot.stat().st_size > 1e6
+    assert main(["load-test", *ours, "--rate", "x"]) == 2
+    assert main(["load-test", *ours, "--concurrency", "1", "--p99-ms", "1e-6"]) == 1
+    assert main(["replay", str(server.root), *there]) == 2
+    assert "several models" in capsys.readouterr().err
