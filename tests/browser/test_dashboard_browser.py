@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 
 import pytest
 from browser_cells import DONE, OPEN, SHOW
@@ -11,6 +12,7 @@ pytestmark = pytest.mark.filterwarnings(
     # pytest-base-url declares its fixture as a method; it says nothing about us.
     "ignore:Session-scoped fixtures defined as instance methods:pytest.PytestRemovedIn10Warning"
 )
+AXE = files("axe_playwright_python") / "axe.min.js"
 FP16 = "toy:fp16@toy-cpu"
 FP32 = "toy:fp32@toy-cpu"
 BASE = "python:fp32@python-cpu"
@@ -150,6 +152,17 @@ def test_the_whole_way(notebook, page):
     nb.until("nl.querySelector('.sec-choose .code pre')")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == "best = lab.choose('throughput')\nbest.package('model_repository')"
+    # and a reader who doesn't see it can use all of it
+    page.add_script_tag(path=AXE)
+    for tab in ("table", "pareto", "tolerance", "parallel", "compare"):
+        page.locator(f"[data-k=tab-{tab}]").click()
+        nb.until(f"nl.querySelector('[data-k=tab-{tab}]').getAttribute('aria-selected') === 'true'")
+        found = page.evaluate(
+            "async () => (await axe.run(document.querySelector('.nl'))).violations"
+            ".filter(v => ['serious', 'critical'].includes(v.impact))"
+            ".map(v => [v.id, v.nodes[0].html, v.nodes[0].failureSummary])"
+        )
+        assert not found, tab
 
 
 def test_a_cell_run_again_closes_what_it_showed(notebook, page):
