@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -82,8 +83,7 @@ class Live(Explored):
                 raise unknown("argument", next(iter(how)), LOAD)
             made = load_test(target, **own)
         else:
-            own.setdefault("say", how.get("say", own.get("say", lambda text: None)))
-            with self.serve(target, send=False, **how) as served:
+            with self.serve(target, send=False, say=own.get("say"), **how) as served:
                 made = load_test(served, **own)
         self.run_data = replace(self.run_data, loads=(*self.run_data.loads, made))
         self._save()
@@ -116,7 +116,7 @@ def serve(
     protocols: Sequence[str] = PROTOCOLS,
     send: bool = True,
     timeout_s: float = 180.0,
-    say: Any = lambda text: None,
+    say: Any = None,
     **options: Any,
 ) -> Served:
     """A target of a session on a live server.
@@ -130,11 +130,12 @@ def serve(
         protocols: over which the samples are sent.
         send: False starts the server only.
         timeout_s: until the server must be ready.
-        say: is told how far it is.
+        say: is told how far it is; by default only the first setting up of a server is printed.
         options: of `Session.package`, where it is exported for this.
     """
     if session.job is not None and not session.job.done:
         raise RequestError("a run of this session is under way", "await it, or lab.cancel()")
+    say = say or first_time
     wanted = str(target) if target is not None else session.choose().target
     parsed = Target.parse(wanted)
     model = name or session.name
@@ -181,3 +182,12 @@ def serve(
         stack.close()
         raise
     return served
+
+
+def first_time(text: str) -> None:
+    """Say on stderr that a server is being brought, which takes a while, and nothing else."""
+    if text.startswith("bringing"):
+        sys.stderr.write(f"\r{text}")
+        sys.stderr.flush()
+    elif text.startswith("brought"):
+        sys.stderr.write("\n")

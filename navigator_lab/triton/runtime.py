@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,7 @@ NUMPY = "numpy==1.26.4"
 TRITON = "2.51.0"
 BACKENDS = Path(__file__).with_name("backends")
 STANDINS = ("onnxruntime", "openvino", "pytorch")
+_PROGRESS = re.compile(r"^Progress (\d+) of (\d+)")
 _BRIDGE = """import importlib
 
 _there = importlib.import_module("numpy.core.{name}")
@@ -158,15 +161,16 @@ def ready(say: Callable[[str], None] = lambda text: None) -> Runtime:
         made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_folder()))
         try:
             say(f"bringing {WHEEL}")
-            _install(WHEEL, made / "server")
+            _install(WHEEL, made / "server", say)
             say(f"bringing {NUMPY}")
-            _install(NUMPY, made / "numpy")
+            _install(NUMPY, made / "numpy", say)
             for stub in (made / "server").rglob("triton_python_backend_stub"):
                 stub.chmod(0o755)
             (made / "server/pytriton/tritonserver/bin/tritonserver").chmod(0o755)
             (made / "complete").touch()
             shutil.rmtree(home, ignore_errors=True)
             os.rename(made, home)
+            say("brought; it is kept in " + str(home))
         finally:
             shutil.rmtree(made, ignore_errors=True)
     return runtime
@@ -186,25 +190,45 @@ def _impossible() -> str:
     return ""
 
 
-def _install(requirement: str, target: Path) -> None:
+def _install(requirement: str, target: Path, say: Callable[[str], None]) -> None:
     """Put one distribution, without what it depends on, into a folder."""
     if importlib.util.find_spec("pip"):
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input"]
+        command = [sys.executable, "-m", "pip", "install", "--no-input"]
+        if _pip() >= (24, 1):
+            command.append("--progress-bar=raw")  # as lines: "Progress 1024 of 53000000"
     elif shutil.which("uv"):
-        command = ["uv", "pip", "install", "--quiet", "--python", sys.executable]
+        command = ["uv", "pip", "install", "--python", sys.executable]
     else:
         raise NavigatorError(
             f"{requirement} can't be installed: this Python has no pip, and there is no uv",
             f"{sys.executable} -m ensurepip",
         )
     command += ["--no-deps", "--only-binary", ":all:", "--target", str(target), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        text=True, errors="replace",
+    ) as installing:  # fmt: skip
+        assert installing.stdout is not None
+        for line in installing.stdout:
+            found = _PROGRESS.search(line)
+            if found:
+                share = int(found[1]) / max(int(found[2]), 1)
+                bar = "█" * round(20 * share) + "░" * (20 - round(20 * share))
+                say(f"bringing {requirement}  {bar} {share:.0%} of {int(found[2]) / 1e6:.0f} MB")
+            elif line.strip():
+                lines.append(line.strip())
+    if installing.returncode:
+        wrong = [line for line in lines if line.lower().startswith("error")] or lines
         raise NavigatorError(
-            f"{requirement} could not be installed: {said[-1] if said else done.returncode}",
+            f"{requirement} could not be installed: {wrong[-1] if wrong else installing.returncode}",
             "check the connection to the package index, then try again",
         )
+
+
+def _pip() -> tuple[int, ...]:
+    version = importlib.metadata.version("pip").split(".")[:2]
+    return tuple(int(part) if part.isdigit() else 0 for part in version)
 
 
 def _site_packages() -> list[str]:

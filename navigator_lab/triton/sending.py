@@ -229,7 +229,11 @@ class _Child:
             ) from None
         if status:
             lines = (self.folder / "stderr.txt").read_text(errors="replace").strip().splitlines()
-            raise NavigatorError(f"a sender failed: {lines[-1] if lines else status}")
+            said = lines[-1] if lines else str(status)
+            lacking = "does not include" in said or "ModuleNotFoundError" in said
+            raise NavigatorError(
+                f"a sender failed: {said}", "pip install 'navigator-lab[triton]'" if lacking else ""
+            )
         result = self.folder / "load.json"
         if result.exists():
             problem = json.loads(result.read_text(encoding="utf-8")).get("problem")
