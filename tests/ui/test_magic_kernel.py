@@ -114,3 +114,70 @@ def test_what_is_wrong_is_an_error_without_our_trace(kernel):
     text = str(error) + str(of_kind(kernel("%navigator profile --formats pyton"), "stream"))
     assert "did you mean" in text
     assert "commands.py" not in text
+
+
+# Every line of the magic, one after the other as a user would, and what its output holds.
+LINES = (
+    ("%navigator open model --samples X --name again --plugins navigator_lab.testing -o lab2", "again"),
+    ("%navigator targets --formats toy --precisions fp32,fp16", "toy:fp16@toy-cpu"),
+    ("%navigator export --formats toy,python -o exported", "export again"),
+    ("%navigator convert", "as said last: --formats toy,python"),
+    ("%navigator correctness", "correctness again"),
+    ("%navigator profile --max-batch 1 --seconds 0.05 -o results", "toy:fp16@toy-cpu"),
+    ("assert results is not None and len(results) == 3", ""),
+    ("%%navigator verify -o verified\ndef metric(outputs, reference):\n    return True", "verify again"),
+    ("assert all(row.verified for row in verified)", ""),
+    ("%navigator run --until profile -o job\nresults = await job", "until profile, again"),
+    ("%navigator status", "job done"),
+    ("%navigator table", "toy:fp16@toy-cpu"),
+    ("%navigator heatmap", "application/vnd.plotly"),
+    ("%navigator pareto", "application/vnd.plotly"),
+    ("%navigator parallel", "application/vnd.plotly"),
+    ("%navigator timeline", "application/vnd.plotly"),
+    ("%navigator compare toy:fp16@toy-cpu toy:fp32@toy-cpu", "fp16"),
+    ("%navigator why toy:fp16@toy-cpu", "from the store"),
+    ("%navigator log toy:fp16@toy-cpu", "printed nothing"),
+    ("%navigator tolerance --relative 1e-3", "toy:fp16@toy-cpu"),
+    ("%navigator choose throughput --p99-ms 1000 -o best", "throughput"),
+    ("%navigator package repository -o folder\nassert (folder / 'config.pbtxt').is_file()", "tritonserver"),
+    ("%navigator cancel", "nothing to cancel"),
+    ("%navigator save a.nav", "saved as"),
+    ("%navigator load a.nav", "again"),
+    ("%navigator table", "toy:fp16@toy-cpu"),
+    ("%navigator attach $lab2.id", "again"),
+    ("%navigator status", "job done"),
+    ("%navigator", "application/vnd.jupyter.widget-view+json"),
+    ("%navigator -h", "two to four targets"),
+    ("%navigator choose -h", "--p99-ms"),
+    ("lab2.close()\n%navigator use lab", "model: "),
+)  # fmt: skip
+
+
+def test_every_line_does_what_it_says(kernel):
+    for code, words in LINES:
+        said = kernel(code)
+        assert not of_kind(said, "error"), code
+        text = str([content for kind, content, _ in said if kind != "execute_input"])
+        assert words in text, (code, text[:2000])
+
+
+def test_the_kernel_explains_and_completes(kernel):
+    client = kernel.client
+    asked = client.execute("%navigator?")
+    while (reply := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
+        pass
+    (page,) = reply["content"]["payload"]
+    assert "%navigator open MODEL --samples" in page["data"]["text/plain"]
+    kernel("pass")
+    for line, offered in (
+        ("%navigator par", "parallel"),
+        ("%navigator profile --formats to", "toy"),
+        ("%navigator profile --precisions int", "int8"),
+        ("%navigator why python:fp", "fp32@python-cpu"),
+        ("%navigator open mod", "model"),
+        ("%navigator attach 2", "-again-"),
+    ):
+        asked = client.complete(line)
+        while (reply := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
+            pass
+        assert any(offered in one for one in reply["content"]["matches"]), line
