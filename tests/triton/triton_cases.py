@@ -274,6 +274,114 @@ CASES: dict[str, dict] = {
         "backend": "onnxruntime",
     },
 }  # fmt: skip
+# What is wrong, or only odd, before a configuration is one.
+TEXTS = {
+    "empty": "",
+    "comment": "# nothing\n",
+    "twice": 'backend: "mine" max_batch_size: 1 max_batch_size: 2',
+    "two_schedulers": 'backend: "mine" dynamic_batching {} sequence_batching {}',
+    "type_by_number": 'backend: "mine" input { name: "x" data_type: 11 dims: 1 }',
+    "type_unknown_number": 'backend: "mine" input { name: "x" data_type: 99 dims: 1 }',
+    "kind_unknown_number": 'backend: "mine" instance_group { kind: 9 }',
+    "kind_lower": 'backend: "mine" instance_group { kind: kind_cpu }',
+    "float_for_int": 'backend: "mine" max_batch_size: 8.0',
+    "hexadecimal": 'backend: "mine" max_batch_size: 0x8',
+    "too_large": 'backend: "mine" max_batch_size: 2147483648',
+    "bool_upper": 'backend: "mine" model_transaction_policy { decoupled: TRUE }',
+    "trailing_comma": 'backend: "mine" input { name: "x" data_type: TYPE_FP32 dims: [1,] }',
+    "quotes": "backend: 'mi' \"ne\"",
+    "open_brace": 'backend: "mine" input { name: "x"',
+    "unknown_block": 'backend: "mine" nothing { a: 1 }',
+    "escape": 'backend: "m\\q"',
+    "good_escape": 'backend: "m\\x69ne"',
+    "separators": 'backend: "mine"; max_batch_size: 3, metric_tags { key: "a" value: "b" }',
+    "angles": 'backend: "mine" input < name: "x" data_type: TYPE_FP32 dims: 1 >',
+    "nan": 'backend: "mine" sequence_batching { direct { minimum_slot_utilization: nan } }',
+}
+
+
+def _model(**more):
+    io = {"data_type": "FP32", "dims": [1]}
+    return {"backend": "mine", "max_batch_size": 8, "input": [{"name": "p", **io}],
+            "output": [{"name": "q", **io}], **more}  # fmt: skip
+
+
+def _steps(*steps, **more):
+    io = {"data_type": "FP32", "dims": [1]}
+    made = [
+        {"model_name": model, "model_version": version, "input_map": begin, "output_map": end}
+        for model, begin, end, version in steps
+    ]
+    return {
+        "platform": "ensemble", "max_batch_size": 8, "input": [{"name": "x", **io}],
+        "output": [{"name": "y", **io}], "ensemble_scheduling": {"step": made}, **more,
+    }  # fmt: skip
+
+
+def _one(model, begin="p", end="q", version=-1, **more):
+    return _steps((model, {begin: "x"}, {end: "y"}, version), **more)
+
+
+def _two(first, second):
+    return _steps((first, {"p": "x"}, {"q": "t"}, -1), (second, {"p": "t"}, {"q": "y"}, -1))
+
+
+P = {"name": "p", "data_type": "FP32", "dims": [1]}
+# One repository: models, and ensembles of them.
+PIPELINES: dict[str, dict] = {
+    "a": _model(),
+    "unbatched": _model(max_batch_size=0, input=[{**P, "dims": [-1, 1]}],
+                        output=[{**P, "name": "q", "dims": [-1, 1]}]),
+    "fixed": _model(max_batch_size=0, input=[{**P, "dims": [3, 1]}]),
+    "broken": _model(input=[{**P, "dims": [0]}]),
+    "optional": _model(input=[P, {**P, "name": "o", "optional": True}]),
+    "stream": _model(model_transaction_policy={"decoupled": True}),
+    "reshaped": _model(input=[{**P, "reshape": {"shape": []}}]),
+    "ok": _one("a"),
+    "version_1": _one("a", version=1),
+    "version_2": _one("a", version=2),
+    "of_unbatched": _one("unbatched"),
+    "of_fixed": _one("fixed"),
+    "mixed": _two("a", "unbatched"),
+    "of_broken": _one("broken"),
+    "of_optional": _one("optional"),
+    "of_optional_alone": _one("optional", begin="o"),
+    "of_reshaped": _one("reshaped"),
+    "stream_first": _two("stream", "a"),
+    "streams": _two("stream", "stream"),
+    "of_ensemble": _one("ok", "x", "y"),
+    "of_bad_ensemble": _one("version_2", "x", "y"),
+    "of_missing": _one("nowhere"),
+    "circle": _one("round", "x", "y"),
+    "round": _one("circle", "x", "y"),
+    "itself": _one("itself", "x", "y"),
+    "too_large": _one("a", max_batch_size=9),
+    "other_type": _one("a", input=[{**P, "name": "x", "data_type": "INT32"}]),
+    "other_shape": _one("a", input=[{**P, "name": "x", "dims": [2]}]),
+    "free_shape": _one("a", input=[{**P, "name": "x", "dims": [-1]}]),
+    "no_such_input": _one("a", begin="z"),
+    "no_such_output": _one("a", end="z"),
+    "cached": _one("a", response_cache={"enable": True}),
+    "two_streams_answer": _steps(
+        ("stream", {"p": "x"}, {"q": "y"}, -1), ("a", {"p": "x"}, {"q": "z"}, -1),
+        output=[{**P, "name": "y"}, {**P, "name": "z"}],
+    ),
+}  # fmt: skip
+
+
+def write_text(root, name: str) -> None:
+    """One text as a model's folder."""
+    (root / name / "1").mkdir(parents=True)
+    (root / name / "config.pbtxt").write_text(TEXTS[name])
+
+
+def write_pipelines(root) -> None:
+    """All models and ensembles, in one repository."""
+    for name, fields in PIPELINES.items():
+        (root / name / "1").mkdir(parents=True)
+        ModelConfig(name=name, **fields).save(root / name)
+
+
 SCRAP = {"short": b"12", "long": bytes(64)}
 
 

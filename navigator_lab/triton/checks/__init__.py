@@ -20,7 +20,7 @@ from .. import config as configs
 from ..objectstore import Objects, is_url, local
 from ..repository import CONFIG, read
 from ..runtime import TRITON
-from .complete import complete, too_new, whole
+from .complete import complete, escapes, too_new, whole
 from .finding import Finding, Findings, Meant, noted, refused
 from .graph import ensemble
 from .modelfile import KNOWN, completed, known, model_files
@@ -137,6 +137,9 @@ def _one(folder: Path, meant: Meant) -> tuple[list[Finding], Any]:
     """The findings of a folder by itself, and its configuration as the core completes it."""
     said = []
     if (folder / CONFIG).exists():
+        torn = list(escapes(folder / CONFIG))
+        if torn:
+            return torn, None
         try:
             config = read(folder)
         except PackageError as error:

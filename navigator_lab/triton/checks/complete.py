@@ -6,6 +6,7 @@ not known here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ _TYPED = {
     "onnxruntime": ("onnxruntime_onnx",),
     "pytorch": ("pytorch_libtorch",),
 }
+_TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
+_BAD_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\(?![abfnrtv\\'"?0-7xXuU])""")
 _AOTI = "2.68"  # the first version whose pytorch backend has a platform of its own for AOTInductor
 
 
@@ -101,6 +104,16 @@ def _first_version(folder: Path) -> dict[str, bool]:
     if not folders:
         return {}
     return {one.name: one.is_dir() for one in (folder / folders[0]).iterdir()}
+
+
+def escapes(path: Path) -> Iterator[Finding]:
+    """Escapes in texts that the server's parser refuses, and the one used here lets pass."""
+    for token in _TOKEN.finditer(path.read_text("utf-8", "replace")):
+        if token[0][0] != "#" and _BAD_ESCAPE.search(token[0]):
+            yield refused(
+                f"failed to read text proto from {path}: Invalid escape sequence in string literal.",
+                f"write a backslash as \\\\: {token[0]}",
+            )
 
 
 def too_new(message: Any, meant: Meant) -> Iterator[Finding]:

@@ -58,6 +58,11 @@ def version_folders(config: Any, folder: Path) -> Iterator[Finding]:
                     "directory is not present",
                     "add it, or remove it from version_policy",
                 )
+    if any(version >= 2**63 for version in there):
+        yield refused(
+            f"version directory '{there[-1]}' is larger than a server can count",
+            "it would end the whole server: rename it",
+        )
     for one in sorted(folder.iterdir()) if folder.is_dir() else ():
         if one.is_dir() and one.name.startswith("0") and one.name.isdigit() and one.name != "0":
             yield noted(

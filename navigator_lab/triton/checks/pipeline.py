@@ -82,9 +82,11 @@ def _circle(name: str, models: Mapping[str, Member]) -> str:
 
 def _usable(name: str, one: str, versions: set[int], member: Member) -> Iterator[Finding]:
     if member.errors:
+        why = "is not valid. Model '{}' failed with error"
+        if not member.config.HasField("ensemble_scheduling"):
+            why = "has no loaded version. Model '{}' loading failed with error"
         yield refused(
-            f"ensemble '{name}' depends on '{one}' which has no loaded version. Model '{one}' "
-            f"loading failed with error: {member.errors[0]}",
+            f"ensemble '{name}' depends on '{one}' which {why.format(one)}: {member.errors[0]}",
             f"correct {one!r}",
         )
         return

@@ -107,6 +107,10 @@ def instances(config: Any, meant: Meant) -> Iterator[Finding]:
 
 def _kind(group: Any, who: str, meant: Meant) -> Iterator[Finding]:
     kinds = messages().ModelInstanceGroup
+    if group.kind not in kinds.Kind.values():
+        # The server calls every number that it doesn't know so.
+        yield refused(f"{who} has unexpected kind KIND_AUTO", f"{group.kind} is no kind")
+        return
     if group.kind in (kinds.KIND_CPU, kinds.KIND_MODEL) and group.gpus:
         yield refused(
             f"{who} has kind {kinds.Kind.Name(group.kind)} but specifies one or more GPUs",

@@ -36,7 +36,9 @@ def sequences(config: Any, folder: Path, on_disk: bool) -> Iterator[Finding]:
                     f"sequence batching preferred batch size must be <= max batch size for {name}",
                     f"{size} is above {config.max_batch_size}",
                 )
-    elif strategy == "direct" and not 0 <= batcher.direct.minimum_slot_utilization <= 1:
+    elif strategy == "direct" and (
+        batcher.direct.minimum_slot_utilization < 0 or batcher.direct.minimum_slot_utilization > 1
+    ):  # NaN passes, there as here
         yield refused(
             "sequence batching minimum slot utilization must be in range (0.0, 1.0] for " + name,
             f"it is {batcher.direct.minimum_slot_utilization:g}",
