@@ -105,6 +105,12 @@ class ModelConfig:
         """All that is set, as plain Python: what makes the same configuration again."""
         return plain(self.message)
 
+    def to_json(self) -> str:
+        """As a server takes it in place of the file: ``client.load_model(name, config=…)``."""
+        from google.protobuf import json_format
+
+        return str(json_format.MessageToJson(self.message, preserving_proto_field_name=True))
+
     @staticmethod
     def fields(path: str = "") -> str:
         """The fields there are, a line each with its type: ``fields("dynamic_batching")``."""

@@ -188,6 +188,14 @@ def test_files(tmp_path):
         ModelConfig.read(tmp_path / "none")
 
 
+def test_as_a_server_takes_it_at_load():
+    from google.protobuf import json_format
+
+    config = ModelConfig(**FULL)
+    assert ModelConfig(json_format.Parse(config.to_json(), messages().ModelConfig())) == config
+    assert '"max_batch_size": 8' in config.to_json()
+
+
 def test_what_a_server_would_say_of_it():
     assert ModelConfig(name="m", backend="python").check() == []
     (found,) = ModelConfig(name="m", backend="python", max_batch_size=-1).check()

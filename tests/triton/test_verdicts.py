@@ -130,6 +130,7 @@ def test_files_of_others_are_kept_whole(file):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # 270 loads, a second or so for each that is taken
 def test_a_real_server_says_so_again(tmp_path):
     said = judge(everything(tmp_path))
     assert said == WORDS
