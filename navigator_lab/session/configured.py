@@ -48,7 +48,8 @@ class Configured:
         """The same with some fields of the configuration changed; nothing is written."""
         before = self.options.get("config") or {}
         asked = ModelConfig(before).edit(**fields).to_dict()
-        return self._explored.config(self.target, **{**self.options, "config": asked})
+        made: Configured = self._explored.config(self.target, **{**self.options, "config": asked})
+        return made
 
     def package(self, repository: str | Path, **more: Any) -> Path | str:
         """Put it into a repository: see `Session.package`."""

@@ -158,7 +158,7 @@ def _scalar(field: Any, value: Any, path: str) -> Any:
 
 
 def _enum(enum: Any, value: Any, path: str) -> int:
-    numbers = {one.name: one.number for one in enum.values}
+    numbers: dict[str, int] = {one.name: one.number for one in enum.values}
     if isinstance(value, int) and not isinstance(value, bool) and value in numbers.values():
         return value
     if isinstance(value, str):

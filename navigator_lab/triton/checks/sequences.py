@@ -193,4 +193,4 @@ def bytes_of(data_type: int, dims: Any) -> int | None:
     if kind in ("TYPE_STRING", "TYPE_INVALID"):
         return None
     digits = "".join(c for c in dtype_name(kind) if c.isdigit())
-    return math.prod(dims) * (int(digits) // 8 if digits else 1)
+    return int(math.prod(dims)) * (int(digits) // 8 if digits else 1)
