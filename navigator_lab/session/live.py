@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .job import Job
 
 
-class Live(Explored):
+class Live(Explored, ABC):
     """The part of a `Session` that has to do with servers."""
 
     engine: Engine
@@ -89,8 +90,9 @@ class Live(Explored):
         self._save()
         return made
 
+    @abstractmethod
     def _save(self) -> None:
-        raise NotImplementedError
+        """Keep the run as it is now."""
 
     def reference_answers(self) -> Product:
         """What the source itself answers on the samples: from the store, or run now."""

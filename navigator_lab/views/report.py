@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PackageError
-from . import compare, heatmap, latency, parallel, pareto, timeline
+from . import compare, heatmap, latency, load, parallel, pareto, timeline
 from .numbers import bytes_
 from .taken import Taken, take
 from .theme import CONFIG, FONT, LIGHT, MONO
@@ -82,6 +82,10 @@ def html(
             ("Latency by batch", _figure(latency.draw(latency.info(given, _kind(latency_of)))))
         )
         sections.append(("All at once", _figure(parallel.draw(parallel.info(given)))))
+    for one in taken:
+        if one.explored is not None and one.explored.run_data.loads:
+            drawn = load.draw(load.info(one.explored))
+            sections.append((f"Load on a live server: {one.name}", _figure(drawn)))
     for heading, table in _same(taken, given):
         sections.append((heading, table._repr_html_()))
     for one in taken:

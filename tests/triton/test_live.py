@@ -376,6 +376,7 @@ def test_a_load_is_kept_with_the_run(lab, served):
         assert not any(point.front for point in line.points)
         assert "served" in nav.views.pareto.draw(seen).to_json()
         assert not any(line.served for line in nav.views.pareto.info(run, "size_bytes").lines)
+    assert "Load on a live server: small" in nav.views.report.html(loaded)
 
 
 def test_a_sweep_leaves_the_server_as_it_was(served):

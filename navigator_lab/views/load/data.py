@@ -22,10 +22,14 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One load: what was answered a second, and how late, by quantile, with 95 % intervals."""
+    """One load: what was answered a second, and how late, by quantile, with 95 % intervals.
+
+    ``x`` is the asked rate of an open loop, and the answered one of a closed.
+    """
 
     label: str
     level: float
+    x: float
     rate: float
     ms: tuple[float, ...]  # by `QUANTILES`
     low: tuple[float, ...]
@@ -122,6 +126,8 @@ def _curve(test: LoadTest, name: str) -> Curve:
     kinds = {point.loop for point in test.points}
     loop = "sweep" if test.swept else "closed" if kinds == {"closed"} else "open"
     ordered = list(enumerate(test.points))
+    if loop == "open":  # a search asks a closed loop first, only to know where to begin
+        ordered = [(i, p) for i, p in ordered if p.loop == "open"]
     if loop != "sweep":
         ordered.sort(key=lambda pair: (pair[1].loop, pair[1].level))
     points = tuple(_point(p, i == test.best) for i, p in ordered if math.isfinite(p.p50_ms.value))
@@ -129,9 +135,7 @@ def _curve(test: LoadTest, name: str) -> Curve:
     levels = {"closed": "requests under way", "open": "requests/s asked"}.get(loop, "")
     if loop == "sweep":
         levels = " / ".join(_SHORT.get(name, name) for name in test.swept)
-    elif len(kinds) > 1:
-        levels = "requests under way, or a second"
-    knee = _knee(points) if loop != "sweep" and len(kinds) == 1 else None
+    knee = _knee(points) if loop != "sweep" else None
     return Curve(name, loop, levels, points, bars, knee, test.limit_ms)
 
 
@@ -156,7 +160,7 @@ def _point(one: LoadPoint, chosen: bool) -> Point:
     if one.ended:
         said.append(one.ended)
     return Point(
-        label(one), one.level, one.rate.value, tuple(i.value for i in found),
+        label(one), one.level, one.level if one.loop == "open" else one.rate.value, one.rate.value, tuple(i.value for i in found),
         tuple(i.low for i in found), tuple(i.high for i in found), one.errors, one.kept_up,
         one.sender.limited, "; ".join(said), chosen,
     )  # fmt: skip
@@ -178,18 +182,18 @@ def _knee(points: tuple[Point, ...]) -> int | None:
     Kneedle rule), on the p95; None where it bends nowhere."""
     fine = sorted(
         (i for i, p in enumerate(points) if not p.errors and p.kept_up),
-        key=lambda i: points[i].rate,
+        key=lambda i: points[i].x,
     )
     if len(fine) < 3:
         return None
     first, last = points[fine[0]], points[fine[-1]]
     at = QUANTILES.index("p95_ms")
-    wide, tall = last.rate - first.rate, last.ms[at] - first.ms[at]
+    wide, tall = last.x - first.x, last.ms[at] - first.ms[at]
     if wide <= 0 or tall <= 0:
         return None
 
     def below(i: int) -> float:
-        return (points[i].rate - first.rate) / wide - (points[i].ms[at] - first.ms[at]) / tall
+        return (points[i].x - first.x) / wide - (points[i].ms[at] - first.ms[at]) / tall
 
     best = max(fine[1:-1], key=below)
     return best if below(best) > BEND else None

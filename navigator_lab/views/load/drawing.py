@@ -52,7 +52,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     quiet = {"font": {"size": 11, "color": look.muted}, "orientation": "h", "x": 0,
              "xanchor": "left", "traceorder": "normal", "bgcolor": "rgba(0,0,0,0)"}  # fmt: skip
     figure.update_layout(
-        **layout(look, f"{info.title}: latency by requests answered a second"),
+        **layout(look, f"{info.title}: latency by requests a second"),
         height=720 if info.remark else 670,
         margin={"l": 10, "r": 24, "t": 72, "b": 130 if info.remark else 80},
         barmode="stack",
@@ -61,7 +61,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
         separators=".\u202f",
         legend={**quiet, "y": 1.0, "yanchor": "bottom"},
         legend2={**quiet, "y": -0.1, "yanchor": "top"},
-        xaxis=axis(look, "requests answered a second →", domain=[0, 1], anchor="y",
+        xaxis=axis(look, f"{_asked(info)} →", domain=[0, 1], anchor="y",
                    tickformat=",~f", range=_reach(info)),
         yaxis=axis(look, "↑ latency, ms (log)", domain=[0.54, 1], anchor="x", type="log",
                    **_ticks(info)),
@@ -78,6 +78,13 @@ def draw(info: Info, *, dark: bool = False) -> Any:
     return figure
 
 
+def _asked(info: Info) -> str:
+    loops = {"asked" if curve.loop == "open" else "answered" for curve in info.curves}
+    if len(loops) > 1:
+        return "requests a second: asked in an open loop, answered in a closed one"
+    return f"requests {loops.pop()} a second"
+
+
 def _heading(x: float, text: str, look: Theme) -> dict[str, Any]:
     return {
         "x": x, "y": 0.41, "xanchor": "left", "yanchor": "bottom", "xref": "paper",
@@ -88,7 +95,7 @@ def _heading(x: float, text: str, look: Theme) -> dict[str, Any]:
 
 def _reach(info: Info) -> list[float]:
     """From nothing on; of a sweep, whose points lie together, only about them."""
-    rates = [p.rate for c in info.curves for p in c.points] or [1.0]
+    rates = [p.x for c in info.curves for p in c.points] or [1.0]
     low = 0.0
     if all(c.loop == "sweep" for c in info.curves):
         low = max(0.0, min(rates) - 0.15 * (max(rates) - min(rates)) - 0.02 * max(rates))
@@ -104,7 +111,7 @@ def _latency(go: Any, curve: Curve, hue: str, look: Theme, several: bool) -> lis
         symbol = "circle" if name == "p50_ms" else "diamond"
         made.append(
             go.Scatter(
-                x=[p.rate for p in curve.points],
+                x=[p.x for p in curve.points],
                 y=[p.ms[at] for p in curve.points],
                 mode="markers" if curve.loop == "sweep" else "lines+markers",
                 name=safe(f"{curve.name}, {word}" if several else word),
@@ -145,9 +152,9 @@ def _marks(info: Info, look: Theme) -> list[dict[str, Any]]:
     low, high = _reach(info)
     for curve in info.curves:
         for index, point in enumerate(curve.points):
-            at = (point.rate - low) / (high - low)
+            at = (point.x - low) / (high - low)
             knee, chosen = curve.knee == index, point.chosen
-            few = len(info.curves) == 1 and len(curve.points) <= 8 and curve.loop != "sweep"
+            few = len(info.curves) == 1 and len(curve.points) <= 8 and curve.loop == "closed"
             if not (knee or chosen or few) or not point.ms[0] > 0:
                 continue
             text = safe(short(point.label, 40))
@@ -156,7 +163,7 @@ def _marks(info: Info, look: Theme) -> list[dict[str, Any]]:
             if chosen:
                 text = f"<b>chosen</b>: {text}"
             made.append(
-                {"x": point.rate, "y": math.log10(point.ms[0]), "xref": "x", "yref": "y",
+                {"x": point.x, "y": math.log10(point.ms[0]), "xref": "x", "yref": "y",
                  "text": text, "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8,
                  "arrowcolor": look.muted, "standoff": 5, "ax": 0, "ay": 26 if not knee else 42,
                  "font": {"size": 11, "color": look.text if knee or chosen else look.muted},

@@ -145,7 +145,7 @@ def _served(index: int, run: Taken, latency: str) -> list[Line]:
                 one.throughput.low, one.throughput.high, load=_asked(one),
             )
             for i, one in enumerate(load.points)
-            if i == load.best or not load.swept
+            if i == load.best or (load.best is None and not load.swept and one.kept_up)
             if (x := getattr(one, latency, None)) is not None
             and math.isfinite(x.value) and not one.errors and not one.ended
         )  # fmt: skip
