@@ -402,7 +402,7 @@ def _serving(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _replay(asked: argparse.Namespace) -> int:
-    from .session.serving import replay_repository
+    from .session.repository import replay_repository
     from .types.measure import Tolerance
 
     limit = None
@@ -423,7 +423,7 @@ def _replay(asked: argparse.Namespace) -> int:
 
 def _load_test(asked: argparse.Namespace) -> int:
     from .session.loading import load_test
-    from .session.serving import serve_repository
+    from .session.repository import serve_repository
 
     how = _serving(asked)
     wanted: dict[str, Any] = {

@@ -19,7 +19,8 @@ import navigator_lab as nav
 from navigator_lab.cli import main
 from navigator_lab.errors import NavigatorError, RequestError, SamplesError
 from navigator_lab.session.loading import load_test
-from navigator_lab.session.serving import Served, serve_repository
+from navigator_lab.session.repository import serve_repository
+from navigator_lab.session.serving import Served
 from navigator_lab.stages.load import schedule, sweep
 from navigator_lab.triton import perf_analyzer, sending
 from navigator_lab.triton.remote import attach
@@ -207,7 +208,7 @@ def test_a_tritonserver_on_path_is_taken(lab, repository, tmp_path, monkeypatch)
 
 INTERRUPTED = """
 import sys
-from navigator_lab.session.serving import serve_repository
+from navigator_lab.session.repository import serve_repository
 def say(text):
     print(text, flush=True)
 try:
@@ -239,7 +240,7 @@ def test_an_interrupt_ends_a_replay_and_the_kernel_never_has_gevent(repository):
 LOADED = """
 import sys
 from navigator_lab.session.loading import load_test
-from navigator_lab.session.serving import serve_repository
+from navigator_lab.session.repository import serve_repository
 with serve_repository(sys.argv[1], send=False) as served:
     print("up", flush=True)
     load_test(served, concurrency=4, seconds=600)

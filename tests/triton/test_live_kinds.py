@@ -9,7 +9,7 @@ import pytest
 from navigator_lab.cli import main
 from navigator_lab.errors import NavigatorError
 from navigator_lab.session.loading import load_test
-from navigator_lab.session.serving import serve_repository
+from navigator_lab.session.repository import serve_repository
 from navigator_lab.triton.server import serve
 
 CODE = """
