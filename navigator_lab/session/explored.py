@@ -116,6 +116,13 @@ class Explored(Observed):
         """What `package` would write. Only a session whose store is at hand can say."""
         return self.package(target, "", **options)
 
+    def serve(self, target: Any = None, repository: str | Path | None = None, **how: Any) -> Any:
+        """A target on a live server. Only a session whose store is at hand can."""
+        raise PackageError(
+            "this run was loaded from a file, which holds results and no models to serve",
+            "open the model again with nav.explore(...), or navigator-lab replay REPO of an export",
+        )
+
     def __repr__(self) -> str:
         from ..types.signature import TensorSpec
 

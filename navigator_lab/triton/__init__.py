@@ -10,7 +10,11 @@
   comparing and editing one
 - `pythonmodel`, `ensembles`: Python functions as models, and pipelines of models
 - `checks`: what a server would refuse, in its words
-- `runtime`, `server`, `keeper`, `backends`: a real ``tritonserver`` on loopback
+- `runtime`, `server`, `keeper`, `backends`: a real ``tritonserver`` on loopback; `remote`: one that
+  runs already
+- `wire`: its HTTP protocol, for a user's own process; `sending`, `sender`, `pressing`: the processes
+  that replays and loads go out from; `perf_analyzer`: NVIDIA's, beside them
+- `samples`: what a repository itself has to send
 
 Which package a user gets is the stage's business (`navigator_lab.stages.package`); nothing here
 knows of engines or sessions.

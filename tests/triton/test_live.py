@@ -17,7 +17,7 @@ from triton_making import onnx_file
 
 import navigator_lab as nav
 from navigator_lab.cli import main
-from navigator_lab.errors import NavigatorError, RequestError, SamplesError
+from navigator_lab.errors import NavigatorError, PackageError, RequestError, SamplesError
 from navigator_lab.session.loading import load_test
 from navigator_lab.session.repository import serve_repository
 from navigator_lab.session.serving import Served
@@ -377,6 +377,8 @@ def test_a_load_is_kept_with_the_run(lab, served):
         assert not any(point.front for point in line.points)
         assert "served" in nav.views.pareto.draw(seen).to_json()
         assert not any(line.served for line in nav.views.pareto.info(run, "size_bytes").lines)
+    with pytest.raises(PackageError, match="no models to serve"):
+        loaded.serve(TARGET)
     assert "Load on a live server: small" in nav.views.report.html(loaded)
 
 
