@@ -224,6 +224,7 @@ CASES: dict[str, dict] = {
     "warm_rank": _warm(dims=[1, 4]),
     "warm_type": _warm(data_type="FP16"),
     "warm_lacks_input": {**_warm(), "input": [X, {**X, "name": "z"}]},
+    "warm_twice": {**_warm(), "input": [X, X]},
     "warm_lacks_optional": {**_warm(), "input": [X, {**X, "name": "z", "optional": True}]},
     "warm_other_input": {**_warm(), "input": [{**X, "name": "z", "optional": True}]},
     "warm_other_required": {**_warm(), "input": [{**X, "name": "z"}]},

@@ -24,7 +24,8 @@ def tensors(config: Any, completes: bool = False) -> Iterator[Finding]:
         for name, times in Counter(io.name for io in all_of_kind).items():
             if times > 1 and name:
                 yield noted(
-                    f"model {kind} '{name}' is there {times} times; the server uses the first",
+                    f"model {kind} '{name}' is there {times} times; the server uses the first"
+                    + (", and takes no request: it waits for all" if kind == "input" else ""),
                     "remove or rename the others",
                 )
     for one in _batch_tensors(config):

@@ -80,14 +80,16 @@ def _request(config: Any, setting: Any, inputs: dict[str, Any]) -> Iterator[Find
             f"lower the warm-up's batch_size to {largest}",
         )
     sent = sorted(set(setting.inputs) & set(inputs))
-    required = sorted(name for name, io in inputs.items() if not io.optional)
-    missing = [name for name in required if name not in sent]
-    if missing:
+    # One that is there twice counts twice, and can't be sent twice.
+    required = sorted(io.name for io in config.input if not io.optional)
+    missing = sorted({name for name in required if name not in sent})
+    if missing or len(required) > len(set(required)):
+        listed = f"[{_quoted(missing)}]" if missing else "]"
         yield refused(
             f"{_REQUEST}expected {len(required)} inputs but got {len(sent)} inputs for model "
             f"'{config.name}'. Got input(s) [{_quoted(sent)}], but missing required input(s) "
-            f"[{_quoted(missing)}]. Please provide all required input(s).",
-            f"add them to warm-up {setting.name!r}",
+            f"{listed}. Please provide all required input(s).",
+            f"add them to warm-up {setting.name!r}" if missing else "name each input once",
         )
 
 
