@@ -155,6 +155,8 @@ class Dashboard(Displayed):
 
     def close(self) -> None:
         """Take the panel off the screen. The session and its job go on."""
+        if not hasattr(self, "_pump"):  # it never came to be: ipywidgets 7 closes that, too
+            return
         self._pump.close()
         self._listen(self.session, None)
         if self._shell is not None:

@@ -50,7 +50,7 @@ export function view(app) {
   const marks = ticks(low / per, high / per);
   const thin = marks.length > 8 ? marks.filter((v) => /^1/.test(v.toExponential())) : marks;
   for (const v of thin) draw.append(s("path", { d: `M${X(v * per)} ${top}V${height - bottom}`, stroke: "var(--line)" }), s("text", { class: "ax", x: X(v * per), y: height - bottom + 15, "text-anchor": "middle" }, String(Number(v.toPrecision(2)))));
-  draw.append(s("text", { class: "ax", x: left, y: height - 6 }, "↑ throughput, samples/s"), s("text", { class: "ax", x: width - right, y: height - 6, "text-anchor": "end" }, `${AXES[key]} (log)`));
+  draw.append(s("text", { class: "ax halo", x: width < 480 ? 0 : left, y: width < 480 ? 11 : height - 6 }, "↑ throughput, samples/s"), s("text", { class: "ax", x: width - right, y: height - 6, "text-anchor": "end" }, `${AXES[key]} (log)`));
   const bound = bounds[key];
   const unit = key === "error" ? "" : key.endsWith("_ms") ? " ms" : " MB";
   const hatch = (x, y, w, h) => s("rect", { x, y, width: Math.max(w, 0), height: Math.max(h, 0), fill: `url(#${id})` });
