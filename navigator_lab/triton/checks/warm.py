@@ -85,8 +85,11 @@ def _request(config: Any, setting: Any, inputs: dict[str, Any]) -> Iterator[Find
     missing = sorted({name for name in required if name not in sent})
     if missing or len(required) > len(set(required)):
         listed = f"[{_quoted(missing)}]" if missing else "]"
+        span = f"{len(required)} inputs"
+        if len(required) < len(config.input):
+            span = f"number of inputs between {len(required)} and {len(config.input)}"
         yield refused(
-            f"{_REQUEST}expected {len(required)} inputs but got {len(sent)} inputs for model "
+            f"{_REQUEST}expected {span} but got {len(sent)} inputs for model "
             f"'{config.name}'. Got input(s) [{_quoted(sent)}], but missing required input(s) "
             f"{listed}. Please provide all required input(s).",
             f"add them to warm-up {setting.name!r}" if missing else "name each input once",
