@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("target", help="as onnx:int8@ort-cpu")
     one = command("package", _package, "a target as an entry of a Triton repository")
     one.add_argument("target", help='as onnx:int8@ort-cpu, or "best"')
-    one.add_argument("repository", type=Path, metavar="DIR")
+    one.add_argument("repository", metavar="DIR", help="a folder, or an fsspec URL")
     one.add_argument("--name", help="of the model on the server")
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--overwrite", action="store_true", help="replace a version that is there")
