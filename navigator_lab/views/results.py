@@ -62,7 +62,7 @@ class Results(Sequence[Row]):
         for name in wanted.difference(have):
             raise unknown("target", name, have)
         return Results(
-            [row for row in self.rows if row.target in wanted], self.name, self.reference
+            [row for row in self.rows if row.target in wanted], self.title, self.baseline
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:

@@ -308,3 +308,23 @@ def test_what_is_pointed_at_is_the_sessions_too_and_seen_by_all(panel, lab):
     finally:
         lab.selection, lab.chosen, lab.limits, lab.tolerance = [], "", {}, None
         second.close()
+
+
+def test_what_is_copied_leaves_stale_targets_out(panel, lab):
+    from navigator_lab.ui.panels import code
+
+    lab.run(targets=panel.wanted, **QUICK)
+    given = ("", panel.wanted, "profile", QUICK, [], None, {}, "throughput", "p50_ms", "", "r")
+    made = code.lines(*given, run=lab.id, fresh=[FP32, BASE])
+    names = {"lab": lab}
+    for key in ("table", "pareto", "parallel"):
+        exec(made[key], names)  # our own text
+    assert [line.target for line in names["view"].info(lab.results.only([FP32, BASE])).lines] == [
+        FP32, BASE,
+    ]  # fmt: skip
+    assert FP16 not in made["choose"]
+    assert FP16 not in made["pareto"]
+    exec(made["choose"].splitlines()[0], names)
+    assert names["best"].target in (FP32, BASE)
+    with pytest.raises(RequestError, match="unknown target"):
+        lab.results.only([FP32, "onnx"])
