@@ -17,11 +17,12 @@ import traitlets as t
 from ...errors import NavigatorError, RequestError
 from ...types.event import Event, Finished, Progressed, Started
 from ...types.measure import Tolerance
+from ...types.request import Load
 from . import drawing, opening, shipping, showing
 from .displayed import Displayed
 from .pump import Pump
 
-SETTINGS = {"max_batch": 32, "seconds": 1.0}
+SETTINGS = {"max_batch": Load().max_batch, "seconds": Load().seconds}
 _EVERYTHING = ("pick", "matrix", "run", "results", "choice", "code")
 # What each trait of the user's changes in what is shown.
 _CHANGES = {
