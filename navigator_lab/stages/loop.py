@@ -167,17 +167,18 @@ def _done(series: Series, load: Load, spent: float) -> bool:
 
 
 def unsure(total: np.ndarray, load: Load) -> str:
-    """Which interval is not yet as narrow as wanted, in words; "" if all are."""
+    """Which intervals are not yet as narrow as wanted, in words; "" if all are."""
+    said = []
     p50 = statistics.width(statistics.quantile(total, 0.5))
     if not statistics.bounded(total, 0.5) or p50 > load.width:
-        return f"the interval of the median is ±{p50:.1%}, ±{load.width:.1%} was wanted"
-    if load.p99:
-        if not statistics.bounded(total, 0.99):
-            return f"{len(total)} calls are too few to bound the p99"
+        said.append(f"the interval of the median is ±{p50:.1%}, ±{load.width:.1%} was wanted")
+    if load.p99 and not statistics.bounded(total, 0.99):
+        said.append(f"{len(total)} calls are too few to bound the p99")
+    elif load.p99:
         p99 = statistics.width(statistics.quantile(total, 0.99))
         if p99 > load.p99_width:
-            return f"the interval of the p99 is ±{p99:.1%}, ±{load.p99_width:.1%} was wanted"
-    return ""
+            said.append(f"the interval of the p99 is ±{p99:.1%}, ±{load.p99_width:.1%} was wanted")
+    return "; ".join(said)
 
 
 def p50_text(p50: Interval) -> str:
