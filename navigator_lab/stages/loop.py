@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROUND_S = 0.2  # then others may have their turn
 ROUND_CALLS = 5  # at least, also of a slow model: else the calls after each turn would cost more
+FEWEST = 3  # calls that a median is made of, whatever the budget
 
 
 @dataclass
@@ -145,7 +146,7 @@ def _round(running: Running, feeds: Iterator[Arrays], series: Series, load: Load
         times.append((t0, t1, t2, t3))
         if (t3 >= end and len(times) >= ROUND_CALLS) or len(times) >= most:
             break
-        if t3 - started > load.seconds * 1e9:
+        if t3 - started > load.seconds * 1e9 and len(times) >= FEWEST:
             break
     del answer
     series.put.extend(t[1] - t[0] for t in times)
@@ -160,7 +161,7 @@ def _done(series: Series, load: Load, spent: float) -> bool:
     if calls >= load.max_calls:
         return True
     if spent >= load.seconds:
-        return calls >= min(3, load.min_calls)
+        return calls >= min(FEWEST, load.min_calls)
     if calls < load.min_calls or len(series.rounds) < 2:
         return False
     return not unsure(series.total, load)
