@@ -45,10 +45,11 @@ class Rows:
             known = self.last.get(name, rows[:0])
             if known.shape[1:] != rows.shape[1:]:
                 known = rows[:0]  # its other sizes come from the data
+            scale = _scale(rows, known)
             for i, row in enumerate(rows):
                 first = i % self.distinct
                 before = known[i] if i < len(known) else rows[first] if first < i else None
-                if before is not None and self._other(row, before):
+                if before is not None and self._other(row, before, scale):
                     return (
                         f"{name}: row {i} of a batch of {len(rows)} is not what the same sample gave "
                         f"{'in a smaller batch' if i < len(known) else f'as row {first}'}"
@@ -62,7 +63,7 @@ class Rows:
         axes = {name: output_axis(self.signature, name) for name in arrays}
         return {n: np.moveaxis(a, axes[n], 0) for n, a in arrays.items() if axes[n] is not None}
 
-    def _other(self, row: np.ndarray, before: np.ndarray) -> bool:
+    def _other(self, row: np.ndarray, before: np.ndarray, scale: float) -> bool:
         import numpy as np
 
         if not row.size:
@@ -72,10 +73,18 @@ class Rows:
         wide = np.complex128 if row.dtype.kind == "c" else np.float64
         a, b = row.astype(wide), before.astype(wide)
         with np.errstate(all="ignore"):
-            size = np.abs(b)
-            spread = float(np.std(b[np.isfinite(b)])) if np.isfinite(b).any() else 0.0
-            # A row of few elements has no spread to speak of: its own size is the measure too.
-            base = self.limit.absolute + self.limit.spread * max(spread, float(np.nanmean(size)))
-            allowed = WIDE * (base + self.limit.relative * size)
+            base = self.limit.absolute + self.limit.spread * scale
+            allowed = WIDE * (base + self.limit.relative * np.abs(b))
             off = ~((np.abs(a - b) <= allowed) | (a == b) | (np.isnan(a) & np.isnan(b)))
         return bool(np.mean(off) > SHARE)
+
+
+def _scale(*arrays: np.ndarray) -> float:
+    """How large an output is, over all rows: a row of one number near zero says nothing of it."""
+    import numpy as np
+
+    sizes = [np.abs(one[np.isfinite(one)]) for one in arrays if one.dtype.kind in "fc"]
+    return max(
+        (float(np.sqrt(np.mean(np.square(s, dtype=np.float64)))) for s in sizes if s.size),
+        default=0.0,
+    )

@@ -74,6 +74,17 @@ def test_rounding_that_differs_from_batch_to_batch_is_none_of_it(linear):
             assert rows.differ({"y": y[:batch] + noise}) == ""
 
 
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8_DYNAMIC])
+def test_a_row_of_one_number_near_zero_may_be_rounded_like_the_others(sign, precision):
+    signature = sign({"x": ("float32", ("batch", 8))}, {"y": ("float32", ("batch", 1))})
+    rows = Rows(signature, DEFAULTS[precision], 8)
+    y = DRAW.normal(size=(8, 1)).astype(np.float32)
+    y[1] = 1e-4
+    noise = np.float32(0.005 if precision is Precision.FP16 else 0.05)
+    assert rows.differ({"y": y[:2]}) == ""
+    assert rows.differ({"y": y[:4] + noise}) == ""
+
+
 def test_a_model_of_state_may_answer_otherwise(bench, linear):
     import dataclasses
 
