@@ -31,7 +31,7 @@ MAY_LOOK = {
     "demo": {*FREE},
     "doctor": {*FREE, "catalog", "engine"},
     "lab": {*FREE},
-    "cli": {*FREE, "views", "session", "catalog", "engine", "sources", "demo", "doctor", "lab",
+    "cli": {*FREE, "cli", "views", "session", "catalog", "engine", "sources", "demo", "doctor", "lab",
             "navigator_lab", "triton"},
     "ui": {*FREE, "ui", "views", "session", "demo"},
     "__init__": {*FREE, "session", "ui"},
