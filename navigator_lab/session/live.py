@@ -6,7 +6,6 @@ import contextlib
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from ..types.step import Step
 from ..types.target import Target
 from . import packaging
 from .explored import Explored
-from .serving import PROTOCOLS, Served, open_served, replayed
+from .serving import Asked, Served, open_served, replayed
 
 if TYPE_CHECKING:
     from ..types.request import Request
@@ -47,8 +46,8 @@ class Live(Explored, ABC):
             target: its text form; by default the choice.
             repository: one that holds the target already, exported by `package`; by default the
                 target is exported to a folder that goes with the server.
-            how: see `navigator_lab.session.live.serve`: ``name``, ``url``, ``protocols``,
-                ``timeout_s``; the rest are options of `package`.
+            how: ``name`` on the server; what `navigator_lab.session.serving.Asked` has (``url``,
+                ``protocols``, ``timeout_s``…); the rest are options of `package`.
 
         Raises:
             PackageError: it can't be exported, or the server refuses it, in the server's words.
@@ -112,14 +111,7 @@ def serve(
     repository: str | Path | None = None,
     *,
     name: str | None = None,
-    url: str | None = None,
-    grpc: str | None = None,
-    which: str = "auto",
-    protocols: Sequence[str] = PROTOCOLS,
-    send: bool = True,
-    timeout_s: float = 180.0,
-    say: Any = None,
-    **options: Any,
+    **how: Any,
 ) -> Served:
     """A target of a session on a live server.
 
@@ -127,17 +119,15 @@ def serve(
         target: its text form; None: the choice.
         repository: where it was exported to; None: it is exported for this.
         name: of the model on the server; the session's by default.
-        url, grpc: a Triton that runs already: its HTTP and gRPC addresses.
-        which: ``"path"``: the ``tritonserver`` on PATH; ``"wheel"``: that of the wheel; ``"auto"``.
-        protocols: over which the samples are sent.
-        send: False starts the server only.
-        timeout_s: until the server must be ready.
-        say: is told how far it is; by default only the first setting up of a server is printed.
-        options: of `Session.package`, where it is exported for this.
+        how: `navigator_lab.session.serving.Asked`: ``url``, ``grpc``, ``which``, ``protocols``,
+            ``send``, ``timeout_s``, ``say`` (by default only the first setting up of a server is
+            printed); the rest are options of `Session.package`, where it is exported for this.
     """
+    options = dict(how)
+    asked = Asked.taken(options, say=first_time)
+    say = asked.say
     if session.job is not None and not session.job.done:
         raise RequestError("a run of this session is under way", "await it, or lab.cancel()")
-    say = say or first_time
     wanted = str(target) if target is not None else session.choose().target
     parsed = Target.parse(wanted)
     model = name or session.name
@@ -155,7 +145,7 @@ def serve(
             )
         else:
             root = Path(repository)
-        if url is None and not (root / model).is_dir():
+        if asked.url is None and not (root / model).is_dir():
             raise PackageError(
                 f"{root} holds no model {model!r}", f"lab.package({wanted!r}, {str(root)!r})"
             )
@@ -166,19 +156,16 @@ def serve(
                 raise PackageError("the samples are no longer in the workspace", "open it again")
             return found
 
-        served = open_served(
-            root, model, samples, stack, url=url, grpc=grpc, which=which, target=parsed,
-            timeout_s=timeout_s, say=say,
-        )  # fmt: skip
-        if send:
+        served = open_served(root, model, samples, stack, asked, parsed)
+        if asked.send:
 
             def judged(found: Accuracy) -> Verdict:
                 return session._judge(parsed, found)
 
             batch = session.request.batch if session.request else 4
             replayed(
-                served, session.reference_answers(), judged, protocols=protocols, batch=batch,
-                say=say,
+                served, session.reference_answers(), judged, protocols=asked.protocols,
+                batch=batch, say=say,
             )  # fmt: skip
     except BaseException:  # an interrupt, too: no server is left behind
         stack.close()

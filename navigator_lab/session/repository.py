@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PackageError, RequestError, SamplesError
+from ..errors import PackageError, RequestError, SamplesError, unknown
 from ..stages.judge import DEFAULTS, judge
 from ..triton import samples as repository_samples
 from ..triton.repository import CONFIG, read
@@ -19,7 +19,7 @@ from ..types.outcome import Product
 from ..types.served import Replay
 from ..types.signature import Signature
 from ..types.target import Precision
-from .serving import PROTOCOLS, Say, Served, open_served, replayed
+from .serving import Asked, Served, open_served, replayed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,13 +34,7 @@ def serve_repository(
     samples: str | Path | None = None,
     expected: str | Path | None = None,
     tolerance: Tolerance | None = None,
-    url: str | None = None,
-    grpc: str | None = None,
-    which: str = "auto",
-    protocols: Sequence[str] = PROTOCOLS,
-    send: bool = True,
-    timeout_s: float = 180.0,
-    say: Say = lambda text: None,
+    **how: Any,
 ) -> Served:
     """A model of a repository on a live server, with what is known without a session.
 
@@ -50,13 +44,17 @@ def serve_repository(
         samples: an ``.npz`` by input name; by default the requests that it is warmed up with.
         expected: an ``.npz`` by output name; without it answers are not compared.
         tolerance: of the comparison; by default that of fp32.
-        url, grpc: a Triton that runs already, by its HTTP and gRPC address.
-        send: replay the samples at once.
+        how: which server, and whether the samples are sent at once: the fields of
+            `navigator_lab.session.serving.Asked`.
 
     Raises:
+        RequestError: an argument that nobody takes.
         PackageError: no such model, or the server refuses it.
         SamplesError: no samples, or some that don't fit.
     """
+    asked = Asked.taken(how)
+    if how:
+        raise unknown("argument", next(iter(how)), [one.name for one in fields(Asked)])
     root = Path(repository)
     name = model or _only(root)
     config = read(root / name)
@@ -71,7 +69,7 @@ def serve_repository(
                 f"{name!r} has no warm-up data to send", "give --samples FILE.npz, by input name"
             )
         notes.append("the samples are those that the model is warmed up with")
-    if expected is None and send:
+    if expected is None and asked.send:
         notes.append("the answers were not compared: give --expected FILE.npz, by output name")
 
     def product(folder: Path) -> Product:
@@ -81,20 +79,17 @@ def serve_repository(
 
     stack = contextlib.ExitStack()
     try:
-        served = open_served(
-            root, name, product, stack, url=url, grpc=grpc, which=which, timeout_s=timeout_s,
-            say=say,
-        )  # fmt: skip
+        served = open_served(root, name, product, stack, asked)
         served.server.notes[:0] = notes
-        if send:
+        if asked.send:
             limit = tolerance or DEFAULTS[Precision.FP32]
             reference = None
             if expected is not None:
                 scratch = served.samples.path.parent / "expected"
                 reference = _expected(_npz(expected), len(feeds), signature, scratch)
             replayed(
-                served, reference, lambda found: judge(found, limit), protocols=protocols,
-                batch=1 if reference else 4, say=say,
+                served, reference, lambda found: judge(found, limit), protocols=asked.protocols,
+                batch=1 if reference else 4, say=asked.say,
             )  # fmt: skip
     except BaseException:  # an interrupt, too: no server is left behind
         stack.close()

@@ -7,6 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,38 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("http", "grpc")
 Say = Callable[[str], None]
+
+
+def _quiet(text: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which server is asked, and what it is sent at once.
+
+    Args:
+        url, grpc: a Triton that runs already: its HTTP and gRPC addresses.
+        which: ``"path"``: the ``tritonserver`` on PATH; ``"wheel"``: that of the wheel; ``"auto"``.
+        protocols: over which the samples are sent.
+        send: False starts the server only.
+        timeout_s: until the server must be ready.
+        say: is told how far it is.
+    """
+
+    url: str | None = None
+    grpc: str | None = None
+    which: str = "auto"
+    protocols: Sequence[str] = PROTOCOLS
+    send: bool = True
+    timeout_s: float = 180.0
+    say: Say = _quiet
+
+    @classmethod
+    def taken(cls, how: dict[str, Any], **defaults: Any) -> Asked:
+        """What of ``how`` is for the server; it is taken out of there. None is the default."""
+        own = {one.name: how.pop(one.name) for one in fields(cls) if one.name in how}
+        return cls(**defaults | {name: value for name, value in own.items() if value is not None})
 
 
 class Served:
@@ -172,22 +205,19 @@ def open_served(
     name: str,
     samples: Callable[[Path], Product],
     stack: contextlib.ExitStack,
-    *,
-    url: str | None = None,
-    grpc: str | None = None,
-    which: str = "auto",
+    asked: Asked,
     target: Target | None = None,
-    timeout_s: float = 180.0,
-    say: Say = lambda text: None,
 ) -> Served:
     """The model ``name`` of ``repository`` on a server that ``stack`` ends."""
     began = time.monotonic()
-    if url is None:
+    if asked.url is None:
         server = stack.enter_context(
-            servers.serve(repository, [name], timeout_s=timeout_s, say=say, which=which)
+            servers.serve(
+                repository, [name], timeout_s=asked.timeout_s, say=asked.say, which=asked.which
+            )
         )
     else:
-        server = stack.enter_context(attach(url, repository, [name], grpc=grpc))
+        server = stack.enter_context(attach(asked.url, repository, [name], grpc=asked.grpc))
     ready_s = time.monotonic() - began
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="navigator-lab-served-")))
     return Served(server, name, samples(scratch / "samples"), stack, target, ready_s)

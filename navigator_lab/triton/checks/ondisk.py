@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..repository import WARMUP
 from .finding import Finding, noted, refused
-from .sequences import INITIAL
-
-_NO_VERSIONS = {WARMUP, INITIAL, "configs"}
 
 
 def served(config: Any, folder: Path) -> list[int]:

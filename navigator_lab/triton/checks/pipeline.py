@@ -122,8 +122,8 @@ def _tensors(config: Any, models: Mapping[str, Member]) -> Iterator[Finding]:
                 f"{model.max_batch_size}",
                 f"lower the ensemble's max_batch_size to {model.max_batch_size}",
             )
-        yield from _inputs(name, step, model, known)
-        yield from _outputs(name, step, model, known)
+        yield from _edges(name, step, model, "input", known)
+        yield from _edges(name, step, model, "output", known)
     yield from _decoupled(config, models)
 
 
@@ -131,37 +131,29 @@ def _tensor(model: str, data_type: int, dims: Any, batched: bool) -> _Tensor:
     return _Tensor(model, data_type, list(dims), [*([-1] if batched else []), *dims])
 
 
-def _inputs(name: str, step: Any, model: Any, known: dict[str, _Tensor]) -> Iterator[Finding]:
-    there = {io.name: io for io in model.input}
-    for io, tensor in sorted(step.input_map.items()):
+def _edges(
+    name: str, step: Any, model: Any, kind: str, known: dict[str, _Tensor]
+) -> Iterator[Finding]:
+    """What goes into a model (``kind`` "input"), or comes out of it, is there and agrees."""
+    there = {io.name: io for io in getattr(model, kind)}
+    mapped = getattr(step, f"{kind}_map")
+    way = "is mapping to" if kind == "input" else "is mapped from"
+    for io, tensor in sorted(mapped.items()):
         if io not in there:
             yield refused(
-                f"in ensemble {name}, ensemble tensor {tensor} is mapping to non-existing input "
-                f"{io} in model {step.model_name}",
-                f"its inputs are {', '.join(there) or 'none'}",
+                f"in ensemble {name}, ensemble tensor {tensor} {way} non-existing {kind} {io} "
+                f"in model {step.model_name}",
+                f"its {kind}s are {', '.join(there) or 'none'}",
             )
             continue
         yield from _agree(name, tensor, there[io], step, model, known)
-    for io, spec in there.items():
-        if io not in step.input_map and not spec.optional:
+    for io, spec in there.items() if kind == "input" else ():
+        if io not in mapped and not spec.optional:
             yield refused(
                 f"in ensemble {name}, input {io} in model {step.model_name} is not mapped to any "
                 "ensemble tensors",
                 "map it, or mark it optional in the model",
             )
-
-
-def _outputs(name: str, step: Any, model: Any, known: dict[str, _Tensor]) -> Iterator[Finding]:
-    there = {io.name: io for io in model.output}
-    for io, tensor in sorted(step.output_map.items()):
-        if io not in there:
-            yield refused(
-                f"in ensemble {name}, ensemble tensor {tensor} is mapped from non-existing output "
-                f"{io} in model {step.model_name}",
-                f"its outputs are {', '.join(there) or 'none'}",
-            )
-            continue
-        yield from _agree(name, tensor, there[io], step, model, known)
 
 
 def _agree(

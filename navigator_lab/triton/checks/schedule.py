@@ -33,17 +33,9 @@ def schedule(config: Any) -> Iterator[Finding]:
 
 def _dynamic(config: Any) -> Iterator[Finding]:
     name, batching = config.name, config.dynamic_batching
-    for size in batching.preferred_batch_size:
-        if size <= 0:
-            yield refused(
-                f"dynamic batching preferred size must be positive for {name}",
-                f"it is {size}; remove it: without any, the largest batch is preferred",
-            )
-        elif size > config.max_batch_size:
-            yield refused(
-                f"dynamic batching preferred size must be <= max batch size for {name}",
-                f"{size} is above {config.max_batch_size}: lower it, or raise max_batch_size",
-            )
+    yield from preferred_sizes(
+        batching.preferred_batch_size, "dynamic batching preferred size", config
+    )
     levels = batching.priority_levels
     if levels and not 1 <= batching.default_priority_level <= levels:
         yield refused(
@@ -76,6 +68,21 @@ def _dynamic(config: Any) -> Iterator[Finding]:
             f"for {name}",
             "use timeout_action: REJECT, or remove preserve_ordering",
         )
+
+
+def preferred_sizes(sizes: Any, what: str, config: Any) -> Iterator[Finding]:
+    """Sizes that a batcher sends off at once: batches that the model takes."""
+    for size in sizes:
+        if size <= 0:
+            yield refused(
+                f"{what} must be positive for {config.name}",
+                f"it is {size}; remove it: without any, the largest batch is preferred",
+            )
+        elif size > config.max_batch_size:
+            yield refused(
+                f"{what} must be <= max batch size for {config.name}",
+                f"{size} is above {config.max_batch_size}: lower it, or raise max_batch_size",
+            )
 
 
 def _metric(one: Any) -> Iterator[Finding]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..config import dtype_name, messages, type_text
+from ..config import messages, type_text
+from .datafile import data_file
 from .finding import Finding, refused
+from .schedule import preferred_sizes
 
 INITIAL = "initial_state"
 _VALUES = ("int32_false_true", "fp32_false_true", "bool_false_true")
@@ -25,17 +26,8 @@ def sequences(config: Any, folder: Path, on_disk: bool) -> Iterator[Finding]:
     yield from _controls(batcher, name)
     strategy = batcher.WhichOneof("strategy_choice")
     if strategy == "oldest":
-        for size in batcher.oldest.preferred_batch_size:
-            if size <= 0:
-                yield refused(
-                    f"sequence batching preferred batch size must be positive for {name}",
-                    f"it is {size}",
-                )
-            elif size > config.max_batch_size:
-                yield refused(
-                    f"sequence batching preferred batch size must be <= max batch size for {name}",
-                    f"{size} is above {config.max_batch_size}",
-                )
+        sizes = batcher.oldest.preferred_batch_size
+        yield from preferred_sizes(sizes, "sequence batching preferred batch size", config)
     elif strategy == "direct" and (
         batcher.direct.minimum_slot_utilization < 0 or batcher.direct.minimum_slot_utilization > 1
     ):  # NaN passes, there as here
@@ -171,26 +163,7 @@ def _beginning(state: Any, begin: Any, folder: Path, on_disk: bool) -> Iterator[
             "give zero_data: true, or data_file",
         )
     elif kind == "data_file" and on_disk:
-        path = folder / INITIAL / begin.data_file
-        if not path.is_file():
-            yield refused(
-                f"failed to open text file for read {path}: No such file or directory",
-                f"put it into {INITIAL}/ beside config.pbtxt",
-            )
-            return
-        needed = bytes_of(begin.data_type, begin.dims)
-        if needed is not None and path.stat().st_size < needed:
-            yield refused(
-                f"initial_state setting expects {needed} bytes, but the data provided from "
-                f"{begin.data_file}only has {path.stat().st_size} bytes.",
-                "write the whole state, without a batch axis",
-            )
-
-
-def bytes_of(data_type: int, dims: Any) -> int | None:
-    """How many bytes a tensor has; None where its type doesn't say (text)."""
-    kind = type_text(data_type)
-    if kind in ("TYPE_STRING", "TYPE_INVALID"):
-        return None
-    digits = "".join(c for c in dtype_name(kind) if c.isdigit())
-    return int(math.prod(dims)) * (int(digits) // 8 if digits else 1)
+        yield from data_file(
+            folder / INITIAL / begin.data_file, begin.data_file, begin, "initial_state setting",
+            "write the whole state, without a batch axis", end=".",
+        )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..config import type_text
 from ..repository import WARMUP
+from .datafile import data_file
 from .finding import Finding, noted, refused
-from .sequences import bytes_of
 
 _REQUEST = "[request id: <id_unknown>] "  # the server's, before all that it says of a request
 _PROTOCOL = {"TYPE_STRING": "BYTES"}
@@ -53,20 +53,10 @@ def _sample(name: str, one: Any, folder: Path) -> Iterator[Finding]:
             "give zero_data, random_data or input_data_file",
         )
     elif kind == "input_data_file":
-        path = folder / WARMUP / one.input_data_file
-        if not path.is_file():
-            yield refused(
-                f"failed to open text file for read {path}: No such file or directory",
-                f"put it into {WARMUP}/ beside config.pbtxt",
-            )
-            return
-        needed = bytes_of(one.data_type, one.dims)
-        if needed is not None and path.stat().st_size < needed:
-            yield refused(
-                f"{_REQUEST}warmup setting expects {needed} bytes, but the data provided from "
-                f"{one.input_data_file}only has {path.stat().st_size} bytes",
-                f"input '{name}': write one sample without a batch axis",
-            )
+        yield from data_file(
+            folder / WARMUP / one.input_data_file, one.input_data_file, one, "warmup setting",
+            f"input '{name}': write one sample without a batch axis", start=_REQUEST,
+        )  # fmt: skip
 
 
 def _request(config: Any, setting: Any, inputs: dict[str, Any]) -> Iterator[Finding]:
