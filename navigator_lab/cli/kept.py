@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError
 from .words import as_json, command, existing, show
@@ -23,6 +24,10 @@ def declare(commands: Commands) -> None:
     one.add_argument("--name", help="of the model on the server")
     one.add_argument("--version", type=int, default=1)
     one.add_argument("--overwrite", action="store_true", help="replace a version that is there")
+    one.add_argument("--labels", nargs="+", metavar="[OUTPUT=]FILE",
+                     help="names of an output's elements, one a line")  # fmt: skip
+    one.add_argument("--environment", nargs="?", const=True, metavar="PYTHON", help="pack this "
+                     "interpreter and what the model needs along, for the Python backend")  # fmt: skip
     one = command(commands, "trim", _trim, "drop the longest unused products from a workspace")
     one.add_argument(
         "--max", default="10GB", metavar="SIZE", help="as 500MB or 10GB (default 10GB)"
@@ -74,6 +79,10 @@ def _package(asked: argparse.Namespace) -> int:
     options = {"version": asked.version, "overwrite": asked.overwrite}
     if asked.name:
         options["name"] = asked.name
+    if asked.labels:
+        options["labels"] = _labels(asked.labels)
+    if asked.environment:
+        options["environment"] = asked.environment
     try:
         folder = package(engine, explored.run_data, target, asked.repository, options)
     finally:
@@ -84,6 +93,26 @@ def _package(asked: argparse.Namespace) -> int:
     else:
         print(folder)
     return 0
+
+
+def _labels(parts: list[str]) -> Any:
+    """``labels.txt`` as a list, ``logits=labels.txt`` as an output's."""
+    made: Any = {}
+    for part in parts:
+        output, mark, file = part.rpartition("=")
+        try:
+            lines = Path(file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise RequestError(
+                f"{file} can't be read: {error}", "a text, one label a line"
+            ) from None
+        if mark:
+            made[output] = lines
+        elif len(parts) > 1:
+            raise RequestError(f"{part} doesn't say of which output", f"OUTPUT={part}")
+        else:
+            return lines
+    return made
 
 
 def _trim(asked: argparse.Namespace) -> int:

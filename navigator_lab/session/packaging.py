@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from ..engine.engine import Engine
 from ..errors import PackageError, RequestError, unknown
 from ..stages.find_batch import FindBatchOptions
 from ..stages.package import Package, PackageOptions
+from ..triton.environment import stamped
 from ..triton.objectstore import Objects, is_url, local
 from ..triton.repository import checked_name, checked_version, publish
 from ..types.measure import BatchLimit
@@ -61,6 +64,11 @@ def packaged(
     checked_name(wanted.name)
     checked_version(wanted.version)
     one = _target(run, target)
+    if wanted.environment:
+        # What is installed there is part of what is asked, and so of the step's key.
+        here = engine.environments.get(one.target.runner, sys.executable)
+        python = here if wanted.environment == "true" else wanted.environment
+        wanted = replace(wanted, environment=stamped(python))
     inputs = [("model", _model(run, one)), ("samples", Given("samples", run.samples_digest))]
     timing = one.outcome("profile")
     if isinstance(timing, Done):

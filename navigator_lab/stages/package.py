@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PackageError
-from ..triton import defaults, native, tensors
+from ..triton import defaults, environment, native, tensors
 from ..triton.carry import artefact_files, carry
 from ..triton.config import messages, parse, to_text
 from ..triton.fields import fill
+from ..triton.labels import label_files
 from ..triton.modelconfig import ModelConfig
 from ..triton.rehearsal import rehearse, requests
 from ..triton.repository import checked_name, checked_version, write
@@ -61,6 +63,14 @@ class PackageOptions:
     p99_ms: float = option(
         0.0, "latency limit that batch sizes and queue delay are chosen by; 0: none", unit="ms"
     )
+    labels: str = option(
+        "", "names of an output's elements, written as its label file: a list where there is one "
+        "output, else a dict of lists, or their JSON text",
+    )  # fmt: skip
+    environment: str = option(
+        "", "pack this interpreter, and of its packages what the runner needs, for the Python "
+        "backend; True: the one that was measured with",
+    )  # fmt: skip
     config: str = option(
         "", "fields of Triton's ModelConfig that replace the defaults: a dict, or its JSON text"
     )
@@ -68,10 +78,15 @@ class PackageOptions:
     def __post_init__(self) -> None:
         if isinstance(self.config, ModelConfig):
             object.__setattr__(self, "config", self.config.to_dict())
-        if not isinstance(self.config, str):
-            said = json.dumps(self.config, sort_keys=True, default=_number)
-            object.__setattr__(self, "config", said)
+        for name in ("config", "labels"):
+            given = getattr(self, name)
+            if not isinstance(given, str):
+                said = json.dumps(given, sort_keys=True, default=_number) if given else ""
+                object.__setattr__(self, name, said)
+        if isinstance(self.environment, bool) or self.environment is None:
+            object.__setattr__(self, "environment", "true" if self.environment else "")
         asked = self.fields()
+        self.labelled(())
         # Sizes decide more than their own line: dims, warm-up, what is gathered.
         if "max_batch_size" in asked and self.max_batch_size < 0:
             object.__setattr__(self, "max_batch_size", asked["max_batch_size"])
@@ -85,12 +100,32 @@ class PackageOptions:
 
     def fields(self) -> dict[str, Any]:
         """What ``config`` says, as plain Python."""
-        try:
-            asked = json.loads(self.config or "{}")
-        except ValueError as error:
-            raise PackageError(f"config is no JSON: {error}", "give a dict") from error
+        asked = self._json("config")
         fill(messages().ModelConfig(), asked)
         return dict(asked)
+
+    def labelled(self, outputs: Sequence[str]) -> dict[str, list[str]]:
+        """What ``labels`` says by output; a mere list is of the only one."""
+        said = self._json("labels")
+        if isinstance(said, list) and len(outputs) > 1:
+            raise PackageError(
+                f"labels don't say of which output: {', '.join(outputs)}",
+                f"labels={{{outputs[0]!r}: […]}}",
+            )
+        by_output = dict.fromkeys(outputs, said) if isinstance(said, list) else said
+        if not isinstance(by_output, dict) or not all(
+            isinstance(one, list) for one in by_output.values()
+        ):
+            raise PackageError(
+                f"labels are no lists: {self.labels}", "labels={'output': ['a', 'b']}"
+            )
+        return by_output
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads(getattr(self, name) or "{}")
+        except ValueError as error:
+            raise PackageError(f"{name} is no JSON: {error}", "give a dict") from error
 
 
 def _number(value: Any) -> Any:
@@ -162,6 +197,11 @@ def _write(
     if config.input:
         reasons["input, output"] = "the model's signature and the samples that it was measured on"
     defaults.override(config, options.fields(), reasons)
+    called = {spec.name: native.served_name(spec, found) for spec in signature.outputs}
+    labels = options.labelled(list(called))
+    beside: dict[str, bytes | Path] = dict(
+        label_files(config, {called.get(name, name): given for name, given in labels.items()})
+    )
     warm = tensors.warmup(config, signature, feeds) if options.warmup else {}
     folder = at.out / options.name
     with tempfile.TemporaryDirectory(prefix="navigator-lab-package-") as scratch:
@@ -171,9 +211,19 @@ def _write(
                 at.about, runner, model, signature, Path(scratch), _run_options(at), found.asked
             )
             files, notes = carried.files, [*notes, *carried.notes]
+            if options.environment:
+                at.say("packing the environment")
+                beside |= environment.packed(
+                    config, Path(scratch), carried.requirements, options.environment, notes
+                )
         else:
+            if options.environment:
+                raise PackageError(
+                    f"Triton's {found.backend} backend takes no environment: it is for Python",
+                    "leave it out, or give backend='python' too",
+                )
             files = native.files(at.formats[at.about.format], model, artefact_files(model))
-        write(folder, options.version, files, config, warm)
+        write(folder, options.version, files, config, warm, beside)
     if warm:
         reasons["model_warmup"] = "the first sample, alone and at the largest batch"
     listed = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

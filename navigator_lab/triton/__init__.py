@@ -8,6 +8,8 @@
 - `rehearsal`: whether the backend computes what was measured
 - `repository`, `objectstore`: adding to a repository, whole or not at all; `repositories`: listing,
   comparing and editing one
+- `labels`, `environment`: what may lie beside a configuration: names of an output's elements, a packed
+  environment of the Python backend
 - `pythonmodel`, `ensembles`: Python functions as models, and pipelines of models
 - `checks`: what a server would refuse, in its words
 - `runtime`, `server`, `keeper`, `backends`: a real ``tritonserver`` on loopback; `remote`: one that

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import PackageError
 from . import config as configs
 from .native import DEFAULT_FILES
-from .repository import CONFIG, checked_name, read, taken, versions
+from .repository import CONFIG, beside, checked_name, read, same_file, taken, versions
 
 
 def is_url(where: Any) -> bool:
@@ -118,6 +118,13 @@ class Objects:
         if there and not overwrite:
             before = configs.parse(self.text(name, CONFIG)) if CONFIG in there else None
             taken(name, self.url, known, found, before, config)
+            for file in set(beside(folder)) & set(there):
+                with (
+                    self._said("read"),
+                    open(folder / file, "rb") as one,
+                    self.fs.open(f"{self.root}/{name}/{file}", "rb") as other,
+                ):
+                    same_file(name, file, one, other)
         here = sorted(
             (str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file()),
             key=lambda file: _turn(
@@ -126,8 +133,8 @@ class Objects:
         )
         with self._said("written"):
             for file in here:
-                if file == CONFIG and CONFIG in there and not overwrite:
-                    continue  # it is the same
+                if not overwrite and file in there:
+                    continue  # it is the same, or warm-up data
                 self.fs.put_file(str(folder / file), f"{self.root}/{name}/{file}")
             for file in there:
                 if file.split("/")[0] in map(str, found) and file not in here:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PackageError
+from .environment import packed
 from .modelconfig import ModelConfig
 from .repository import checked_name, write
 
@@ -25,6 +26,7 @@ class PythonModel:
     source: str
     function: bytes = b""  # pickled by value; empty where the source is all
     requirements: tuple[str, ...] = ("numpy",)
+    environment: str = ""  # the interpreter that is packed along
 
     @property
     def name(self) -> str:
@@ -40,7 +42,10 @@ class PythonModel:
             for name, data in files.items():
                 (scratch / name).write_bytes(data)
             lying = {name: scratch / name for name, data in files.items() if data}
-            write(place / self.name, version, lying, self.config.message)
+            config, beside = ModelConfig(self.config).message, {}
+            if self.environment:
+                beside = packed(config, scratch, self.requirements, self.environment, [])
+            write(place / self.name, version, lying, config, beside=beside)
         return place / self.name
 
 
@@ -52,6 +57,7 @@ def python_model(
     *,
     max_batch_size: int = 0,
     requirements: Sequence[str] = (),
+    environment: bool | str = False,
     **config: Any,
 ) -> PythonModel:
     """A Python function, or a ``model.py`` of yours, as a model.
@@ -67,6 +73,8 @@ def python_model(
             the batch axis where there is batching.
         max_batch_size: 0 for no batching.
         requirements: what the function imports, as pip would have it.
+        environment: True packs this interpreter with them, for a server that has them not; or the
+            path of another interpreter, where they are installed.
         config: further fields of the configuration.
 
     Raises:
@@ -77,12 +85,15 @@ def python_model(
         input=list(inputs), output=list(outputs), **config,
     )  # fmt: skip
     _refuse(made)
+    python = sys.executable if environment is True else str(environment or "")
     if isinstance(function, str | Path):
-        return PythonModel(made, _file(Path(function)), requirements=tuple(requirements))
+        needs = tuple(requirements)
+        return PythonModel(made, _file(Path(function)), requirements=needs, environment=python)
     if not callable(function):
         raise PackageError(f"{function!r} is no function", "give a function, or a file's path")
     needs = ("numpy", f"cloudpickle=={importlib.metadata.version('cloudpickle')}", *requirements)
-    return PythonModel(made, STEP.read_text(encoding="utf-8"), _pickled(name, function), needs)
+    source = STEP.read_text(encoding="utf-8")
+    return PythonModel(made, source, _pickled(name, function), needs, python)
 
 
 def _refuse(config: ModelConfig) -> None:

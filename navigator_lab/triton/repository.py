@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from ..errors import PackageError
 from . import config as configs
@@ -99,10 +99,12 @@ def write(
     files: Mapping[str, Path],
     config: Any,
     warmup: Mapping[str, bytes] | None = None,
+    beside: Mapping[str, bytes | Path] | None = None,
 ) -> None:
     """One model's folder with one version, in an empty or new ``folder``.
 
-    ``files`` are the files of the version folder by their relative path; they are copied.
+    ``files`` are the files of the version folder by their relative path; they are copied. ``beside``
+    are those that lie beside ``config.pbtxt``.
     """
     place = folder / str(checked_version(version))
     place.mkdir(parents=True)
@@ -114,6 +116,11 @@ def write(
         target = folder / WARMUP / _checked_file(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+    for name, content in (beside or {}).items():
+        if isinstance(content, Path):
+            shutil.copyfile(content, folder / _checked_file(name))
+        else:
+            (folder / _checked_file(name)).write_bytes(content)
     (folder / CONFIG).write_text(configs.to_text(config), encoding="utf-8")
 
 
@@ -181,17 +188,46 @@ def publish(folder: Path, repository: Path, *, overwrite: bool = False) -> Path:
 
 
 def _add_beside(new: Path, target: Path, config: Any, found: list[int]) -> None:
-    there = [v for v in found if _exists(target / str(v))]
-    known = sorted({*versions(target), *there})
-    taken(target.name, str(target.parent), known, found, None if there else read(target), config)
-    # Same configuration, so the warm-up files that it names are there already, or were removed.
-    for one in sorted((new / WARMUP).glob("**/*")):
-        there = target / WARMUP / one.relative_to(new / WARMUP)
-        if one.is_file() and not there.exists():
-            there.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(one, there)
+    both = [v for v in found if _exists(target / str(v))]
+    known = sorted({*versions(target), *both})
+    taken(target.name, str(target.parent), known, found, None if both else read(target), config)
+    # Same configuration, so the files that it names are there already, or were removed.
+    missing = [name for name in beside(new) if not (target / name).exists()]
+    for name in beside(new):
+        if name not in missing:
+            with open(new / name, "rb") as here, open(target / name, "rb") as there:
+                same_file(target.name, name, here, there)
+    for name in missing:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.rename(new / name, target / name)
     for version in found:
         os.rename(new / str(version), target / str(version))
+
+
+def beside(folder: Path) -> list[str]:
+    """The files of a model's folder that belong to no version, but for its configuration."""
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(n for n in names if n != CONFIG and not n.partition("/")[0].isdigit())
+
+
+def same_file(name: str, file: str, here: IO[bytes], there: IO[bytes]) -> None:
+    """Refuse to overwrite what all versions share: labels, an environment. Warm-up data may differ.
+
+    Raises:
+        PackageError: it is another one.
+    """
+    if file.startswith(f"{WARMUP}/"):
+        return
+    while chunk := here.read(1 << 20):
+        if chunk != there.read(len(chunk)):
+            break
+    else:
+        if not there.read(1):
+            return
+    raise PackageError(
+        f"{name!r} has another {file} already, which all of its versions share",
+        "give the same as before, another name, or overwrite=True",
+    )
 
 
 def taken(

@@ -489,3 +489,13 @@ def test_a_sweep_finds_the_best_that_keeps_the_limit():
     points, best = sweep(measure, space, start, limit_ms=0.5)
     assert best is None
     assert points
+
+
+def test_the_shell_packages_with_labels(lab, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    asked = ["package", TARGET, str(tmp_path / "r"), "--workspace", str(lab.workspace), "--labels"]
+    assert main([*asked, f"y={tmp_path / 'names.txt'}"]) == 0
+    assert (tmp_path / "r/small/labels.txt").read_text() == "a\nb\nc\n"
+    assert main([*asked, str(tmp_path / "names.txt"), str(tmp_path / "names.txt")]) == 2
+    assert "of which output" in capsys.readouterr().err
+    assert main([*asked, str(tmp_path / "nothing.txt")]) == 2

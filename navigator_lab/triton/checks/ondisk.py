@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..labels import count, elements
 from .finding import Finding, noted, refused
 
 
@@ -84,4 +85,10 @@ def labels(config: Any, folder: Path) -> Iterator[Finding]:
                 f"label file path '{path}' for output '{io.name}' in model '{config.name}' is "
                 "outside model directory",
                 "newer servers refuse it: put it beside config.pbtxt",
+            )
+        elif elements(io) not in (None, have := count(path)):
+            yield noted(
+                f"'{io.label_filename}' has {have} labels for the {elements(io)} elements of output "
+                f"'{io.name}'",
+                "a server answers an empty text where there is none",
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..environment import ACTIVATE, HERE, PARAMETER, activates
 from .finding import Finding, noted, refused
 
 _NUMBERS = {
@@ -27,7 +28,6 @@ _ACCELERATORS = {
     "tensorflow": {"gpu": ("tensorrt", "gpu_io", "auto_mixed_precision"), "cpu": ()},
 }
 _PRECISIONS = {"onnxruntime": ("FP32", "FP16", "INT8"), "tensorflow": ("FP32", "FP16")}
-_HERE = "$$TRITON_MODEL_DIRECTORY"
 
 
 def parameters(config: Any, folder: Path) -> Iterator[Finding]:
@@ -58,16 +58,22 @@ def _python(given: dict[str, str], folder: Path) -> Iterator[Finding]:
             f'Incorrect value for {name}: {given[name]}. It should be set to "yes" or "no"',
             "write yes or no as string_value",
         )
-    place = given.get("EXECUTION_ENV_PATH")
+    place = given.get(PARAMETER)
     if place is not None:
-        path = Path(place.replace(_HERE, str(folder)))
+        path = Path(place.replace(HERE, str(folder)))
         if not path.exists():
-            say = refused if _HERE in place else noted
+            say = refused if HERE in place else noted
             yield say(
                 f"Failed to get the canonical path for {path}.",
                 "pack the environment with conda-pack and put it there"
-                if _HERE in place
+                if HERE in place
                 else "it must be there on the server",
+            )
+        elif not activates(path):
+            yield refused(
+                f"{ACTIVATE} does not exist. The Python environment should contain an 'activate' "
+                "script.",
+                f"pack the whole environment: {path.name} has none at its top",
             )
 
 
