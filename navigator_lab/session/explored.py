@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..choose import Choice, choose, pareto_front
+from ..choose import choose, pareto_front
 from ..errors import PackageError, RequestError, unknown
-from ..stages.judge import DEFAULTS, judge
-from ..types.measure import Accuracy, Timing, Tolerance, Verdict
-from ..types.outcome import Done, Outcome
-from ..types.run import Row, Run, Settled, TargetRun
+from ..stages.judge import DEFAULTS, held_to, judge
+from ..types.measure import Accuracy, OutputAccuracy, Tolerance, Verdict
+from ..types.run import Row, Run, TargetRun
 from ..types.target import Precision, Target
 from ..views.results import Results
-from ..views.rows import row, rows
+from ..views.rows import row
 from .observed import Observed
+from .viewed import Best, TargetView
 
 Tolerances = Tolerance | Mapping[str, Tolerance] | None
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The last results and what they were made of: what is still so is not judged again."""
+
+    run: Run | None = None
+    by: Any = None
+    rows: dict[Target, tuple[TargetRun, Row]] = field(default_factory=dict)
+    results: Results | None = None
 
 
 class Explored(Observed):
@@ -28,6 +39,7 @@ class Explored(Observed):
         self.run_data = run
         self.root = root  # where logs lie: the workspace, or an unpacked .nav
         self._tolerance: Tolerances = None
+        self._judged = _Judged()
         self.tolerance = tolerance
 
     @property
@@ -60,22 +72,53 @@ class Explored(Observed):
         old, self._tolerance = self._tolerance, wanted
         self._tell("tolerance", old, wanted)
 
-    def _judge(self, target: Target, accuracy: Accuracy) -> Verdict:
-        default = DEFAULTS[target.precision]
-        wanted = self._tolerance
-        if wanted is None:
-            return judge(accuracy, default)
+    def asked(
+        self, target: Target, outputs: Iterable[OutputAccuracy] = ()
+    ) -> tuple[Tolerance, dict[str, tuple[Tolerance, bool]]]:
+        """What a target is held to: of outputs at large; and of each of these, where that is
+        something else, with whether the user asked it of the output by name."""
+        named, default = self._asked(target)
+        own = {}
+        for one in outputs:
+            limit = held_to(one, named, default)
+            if one.name in named or limit != default:
+                own[one.name] = (limit, one.name in named)
+        return default, own
+
+    def _asked(self, target: Target) -> tuple[dict[str, Tolerance], Tolerance]:
+        default, wanted = DEFAULTS[target.precision], self._tolerance
         if isinstance(wanted, Tolerance):
-            return judge(accuracy, wanted)
+            return {}, wanted
+        if wanted is None:
+            return {}, default
+        outputs = [spec.name for spec in self.run_data.signature.outputs]
+        named = {name: wanted[name] for name in outputs if name in wanted}
+        return named, wanted.get(str(target.precision), default)
+
+    def _judge(self, target: Target, accuracy: Accuracy) -> Verdict:
+        named, default = self._asked(target)
         # Only outputs that were named: ints and bools of the others must be equal.
-        named = {o.name: wanted[o.name] for o in accuracy.outputs if o.name in wanted}
-        return judge(accuracy, named, wanted.get(str(target.precision), default))
+        own = {one.name: named[one.name] for one in accuracy.outputs if one.name in named}
+        return judge(accuracy, own or default, default)
 
     @property
     def results(self) -> Results:
         """A row a target, judged by the tolerance as it is now."""
-        made = rows(self.run_data, self._judge)
-        return Results(made, self.name, self.run_data.reference)
+        run, wanted = self.run_data, self._tolerance
+        # A dict of the user's may have been changed in place since.
+        by = tuple(sorted(wanted.items())) if isinstance(wanted, Mapping) else wanted
+        last = self._judged
+        if last.results is not None and last.run is run and last.by == by:
+            return last.results
+        same = last.rows if last.by == by else {}
+        made = []
+        for one in run.targets:
+            known = same.get(one.target)
+            made.append(known[1] if known and known[0] is one else row(one, self._judge))
+        rows = {one.target: (one, its) for one, its in zip(run.targets, made, strict=True)}
+        results = Results(made, run.name, run.reference)
+        self._judged = _Judged(run, by, rows, results)
+        return results
 
     def __getitem__(self, target: str | Target) -> TargetView:
         name = str(target)
@@ -138,173 +181,6 @@ class Explored(Observed):
         lines.append(f"  {len(made)} of {len(run.targets)} targets done" if run.targets
                      else "  nothing run yet: lab.targets shows what can be, lab.run(...) runs it")  # fmt: skip
         return "\n".join(lines)
-
-
-class TargetView:
-    """One target of a run: its outcomes, accuracy, timing, files and logs."""
-
-    def __init__(self, explored: Explored, run: TargetRun) -> None:
-        self._explored = explored
-        self._run = run
-
-    @property
-    def target(self) -> Target:
-        return self._run.target
-
-    @property
-    def row(self) -> Row:
-        return row(self._run, self._explored._judge)
-
-    @property
-    def outcomes(self) -> dict[str, Outcome]:
-        """Outcome by stage."""
-        return {step.stage: step.outcome for step in self._run.steps}
-
-    @property
-    def steps(self) -> tuple[Settled, ...]:
-        return self._run.steps
-
-    @property
-    def accuracy(self) -> Accuracy | None:
-        """What the comparison found; None if it wasn't done."""
-        return self._value("correctness", Accuracy)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The accuracy under the tolerance as it is now."""
-        accuracy = self.accuracy
-        return None if accuracy is None else self._explored._judge(self.target, accuracy)
-
-    @property
-    def timing(self) -> Timing | None:
-        """What the profile found; None if it wasn't done."""
-        return self._value("profile", Timing)
-
-    def _value(self, stage: str, cls: type[Any]) -> Any:
-        outcome = self._run.outcome(stage)
-        return outcome.product.read(cls) if isinstance(outcome, Done) else None
-
-    @property
-    def latencies_ns(self) -> dict[int, Any]:
-        """Raw latencies by batch size: arrays of nanoseconds, one element a call."""
-        import numpy as np
-
-        outcome = self._run.outcome("profile")
-        if not isinstance(outcome, Done):
-            return {}
-        path = outcome.product.path / "latency_ns.npz"
-        if not path.is_file():
-            raise PackageError(
-                f"the raw latencies are not at {path}", "open the session in its workspace"
-            )
-        with np.load(path, allow_pickle=False) as file:
-            return {int(name): file[name] for name in file.files if name.isdigit()}
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files of the built model."""
-        return tuple(Path(name) for name in self.row.files)
-
-    @property
-    def logs(self) -> dict[str, str]:
-        """What each step printed, by stage."""
-        return {step.stage: self.log(step.stage) for step in self._run.steps}
-
-    def log(self, stage: str) -> str:
-        """What the step of a stage printed, with the trace of its error if it failed."""
-        found = [s for s in self._run.steps if s.stage == stage]
-        if not found:
-            raise unknown("stage of this target", stage, [s.stage for s in self._run.steps])
-        step, text = found[-1], ""
-        path = self._explored.root / step.log
-        if step.log and path.is_file():
-            text = path.read_text(errors="replace")
-        failure = getattr(step.outcome, "failure", None)
-        return text + (failure.trace if failure else "")
-
-    @property
-    def reproduce(self) -> dict[str, str]:
-        """By stage, the line that does the step again, in the foreground."""
-        made = {}
-        for step in self._run.steps:
-            job = self._explored.root / Path(step.log).with_name("job.json") if step.log else None
-            if job is not None and job.is_file():
-                made[step.stage] = f"python -m navigator_lab.engine.worker --job {job}"
-        return made
-
-    def why(self) -> str:
-        """What each step did and why, in words."""
-        one = self._run
-        if one.unavailable is not None:
-            remedy = f"\n  remedy: {one.unavailable.remedy}" if one.unavailable.remedy else ""
-            return f"{one.target}: not available: {one.unavailable.reason}{remedy}"
-        lines = [str(one.target)]
-        for step in one.steps:
-            outcome = step.outcome
-            head = f"  {step.stage:<12}{step.label:<44}"
-            if isinstance(outcome, Done):
-                if step.ran:
-                    lines.append(f"{head} ran {outcome.seconds:.2f} s because: {outcome.reason}")
-                else:
-                    lines.append(f"{head} from the store (took {outcome.seconds:.2f} s then)")
-            else:
-                word = type(outcome).__name__.lower()
-                lines.append(f"{head} {word}: {outcome.reason}")
-                remedy = getattr(outcome, "remedy", "") or getattr(
-                    getattr(outcome, "failure", None), "remedy", ""
-                )
-                if remedy:
-                    lines.append(f"  {'':<12}remedy: {remedy}")
-        verdict = self.verdict
-        if verdict is not None:
-            lines.append(
-                f"  {'verdict':<12}{'passed' if verdict.passed else 'failed'}: {verdict.reason}"
-            )
-        return "\n".join(lines)
-
-    def config(self, **options: Any) -> Any:
-        """What `package` would write, and where each value comes from: see `Session.config`."""
-        return self._explored.config(self.target, **options)
-
-    def package(self, repository: str | Path, **options: Any) -> Path | str:
-        """This target as an entry of a Triton repository: see `Session.package`."""
-        return self._explored.package(self.target, repository, **options)
-
-    def __repr__(self) -> str:
-        return self.why()
-
-
-class Best:
-    """A choice, and what can be done with it."""
-
-    def __init__(self, explored: Explored, choice: Choice, p99_ms: float | None = None) -> None:
-        self._explored = explored
-        self.choice = choice
-        self._limit = {"p99_ms": p99_ms} if p99_ms else {}  # sizes keep what it was chosen by
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "choice":
-            raise AttributeError(name)
-        return getattr(self.choice, name)
-
-    @property
-    def view(self) -> TargetView:
-        """The chosen target in full."""
-        return self._explored[self.choice.target]
-
-    def config(self, **options: Any) -> Any:
-        """What `package` would write, and where each value comes from: see `Session.config`."""
-        return self._explored.config(self.choice.target, **{**self._limit, **options})
-
-    def package(self, repository: str | Path, **options: Any) -> Path | str:
-        """The chosen target as an entry of a Triton repository: see `Session.package`."""
-        options = {**self._limit, **options}
-        return self._explored.package(self.choice.target, repository, **options)
-
-    def __repr__(self) -> str:
-        from ..views.choice import told
-
-        return told(self.choice)
 
 
 def _valid(wanted: Any) -> None:

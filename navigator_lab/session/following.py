@@ -219,7 +219,8 @@ class Followed(Explored):
                 if done is not None:
                     ran = label in self._started
                     steps.append(Settled(stage, label, done.outcome, done.key, done.log, ran))
-            made.append(TargetRun(one.target, one.unavailable, tuple(steps)))
+            new = TargetRun(one.target, one.unavailable, tuple(steps))
+            made.append(one if one == new else new)  # what is the same is not judged again
         self.run_data = dataclasses.replace(self.run_data, targets=tuple(made))
 
     def cancel(self) -> None:

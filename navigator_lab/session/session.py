@@ -256,8 +256,11 @@ class Session(Live):
             old = known.get(name)
             if old is not None:
                 steps = _still_true(old.steps, steps)
-            known[name] = TargetRun(route.target, route.unavailable, tuple(steps))
-        self.run_data = dataclasses.replace(self.run_data, targets=tuple(known.values()))
+            new = TargetRun(route.target, route.unavailable, tuple(steps))
+            known[name] = old if old == new else new  # what is the same is not judged again
+        targets = tuple(known.values())
+        if targets != self.run_data.targets:
+            self.run_data = dataclasses.replace(self.run_data, targets=targets)
 
     def _save(self) -> None:
         write_run(self._folder, self.run_data, self.request, self.tolerance, self._going)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from ..errors import unknown
@@ -77,7 +78,7 @@ def judge(
     wrong: list[tuple[float, str]] = []
     fine: list[tuple[float, str]] = []
     for one in accuracy.outputs:
-        limit = named.get(one.name) or _coarser(default, one.reference_dtype)
+        limit = held_to(one, named, default)
         ratio, at = worst_ratio(one, limit, exactly=one.discrete and one.name not in named)
         ratios[one.name] = math.inf if one.problem else ratio
         shares[one.name] = pass_share(one, limit, ratio, one.name in named)
@@ -97,6 +98,12 @@ def judge(
     if unproven:
         said += f"; the samples are not seen to move {', '.join(unproven)}: little is proven there"
     return Verdict(True, said, ratios, shares)
+
+
+def held_to(one: OutputAccuracy, named: Mapping[str, Tolerance], default: Tolerance) -> Tolerance:
+    """What an output is judged by: its own tolerance, or the default as it is meant for it."""
+    limit = named.get(one.name) or _coarser(default, one.reference_dtype)
+    return replace(limit, sqnr_db=_floor(one, limit))
 
 
 # An output that is itself 16 bits wide is rounded to them, whatever it was computed in.
@@ -199,10 +206,10 @@ def _why_not(
             "where nothing is allowed" if math.isinf(ratio) else f"{ratio:.3g} times the tolerance"
         )
         also = f"; about {share:.1%} of the elements pass"
-        if limit.sqnr_db and one.sqnr_db is not None and one.sqnr_db < _floor(one, limit):
+        if limit.sqnr_db and one.sqnr_db is not None and one.sqnr_db < limit.sqnr_db:
             also += f"; {_signal(one, limit)}"
         return f"{one.name}: |Δ| {error:.3g} is {times}{_place(one, at)}{also}"
-    if limit.sqnr_db and one.sqnr_db is not None and not one.sqnr_db >= _floor(one, limit):
+    if limit.sqnr_db and one.sqnr_db is not None and not one.sqnr_db >= limit.sqnr_db:
         return f"{one.name}: {_signal(one, limit)}, though each element is within the tolerance"
     allowed = limit.bias * one.reference_std + limit.absolute
     # Of what is constant but for its rounding, Δ says it.
@@ -232,7 +239,7 @@ def _floor(one: OutputAccuracy, limit: Tolerance) -> float:
 def _signal(one: OutputAccuracy, limit: Tolerance) -> str:
     said = (
         f"of what depends on the input {one.sqnr_db:.1f} dB are left above the error, "
-        f"{_floor(one, limit):.3g} are asked"
+        f"{limit.sqnr_db:.3g} are asked"
     )
     if one.moved_share is not None and one.moved_share < 0.01:
         said += f" (the samples move the output by only {one.moved_share:.2%} of its size)"

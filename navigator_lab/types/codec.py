@@ -12,6 +12,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -63,11 +64,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
 def decode(expected: Any, data: Any) -> Any:
     """The inverse of `encode`, for the type that is expected.
 
@@ -77,39 +73,86 @@ def decode(expected: Any, data: Any) -> Any:
     Raises:
         TypeError, ValueError, KeyError: the data is not of that type.
     """
-    if isinstance(data, dict) and data.get("is") == "float":
-        return _NOT_FINITE[data["value"]]
+    return _reader(expected)(data)
+
+
+def _reader(expected: Any) -> Callable[[Any], Any]:
+    """What reads one type. It is put together once a class: a run holds a million numbers."""
+    if isinstance(expected, type) and dataclasses.is_dataclass(expected):
+        return _dataclass(expected)
+    read = _plain(expected)
+
+    def finite(data: Any) -> Any:
+        if type(data) is dict and data.get("is") == "float":
+            return _NOT_FINITE[data["value"]]
+        return read(data)
+
+    return finite
+
+
+def _plain(expected: Any) -> Callable[[Any], Any]:
     if expected is Any or expected is None or expected is type(None):
-        return data
+        return _as_it_is
     origin, inner = typing.get_origin(expected), typing.get_args(expected)
     if origin is typing.Union or origin is types.UnionType:
-        return _decode_union(inner, data)
+        return _union(inner)
     if origin is typing.Literal:
-        if data not in inner:
-            raise ValueError(f"{data!r} is none of {inner}")
-        return data
+        return lambda data: _literal(inner, data)
     if origin in (tuple, list, set, frozenset):
-        if not isinstance(data, list | tuple):
-            raise TypeError(f"a list was expected, not {data!r:.60}")
-        if origin is tuple and inner and inner[-1] is not Ellipsis:
-            return tuple(decode(t, v) for t, v in zip(inner, data, strict=True))
-        return origin(decode(inner[0] if inner else Any, v) for v in data)
+        return _list(origin, inner)
     if origin is dict:
-        return {k: decode(inner[1], v) for k, v in data.items()}
+        value = _reader(inner[1])
+        return lambda data: {k: value(v) for k, v in data.items()}
     if not isinstance(expected, type):
-        return data
-    if dataclasses.is_dataclass(expected):
+        return _as_it_is
+    if issubclass(expected, Enum | Path):
+        return expected
+    return lambda data: data if type(data) is expected else _of(expected, data)
+
+
+@cache
+def _dataclass(expected: type) -> Callable[[Any], Any]:
+    readers: dict[str, Callable[[Any], Any]] = {}
+
+    def read(data: Any) -> Any:
         if not isinstance(data, dict):
             raise TypeError(f"a {expected.__name__} was expected, not {data!r:.60}")
-        hints = _hints(expected)
-        known = {
-            f.name: decode(hints[f.name], data[f.name])
-            for f in dataclasses.fields(expected)
-            if f.name in data and f.init
-        }
-        return expected(**known)
-    if issubclass(expected, Enum | Path):
-        return expected(data)
+        if data.get("is") == "float":
+            return _NOT_FINITE[data["value"]]
+        if not readers:  # not before it is needed: a class may hold others of its own kind
+            hints = typing.get_type_hints(expected)
+            found = [f.name for f in dataclasses.fields(expected) if f.init]
+            readers.update({name: _reader(hints[name]) for name in found})
+        return expected(**{name: one(data[name]) for name, one in readers.items() if name in data})
+
+    return read
+
+
+def _list(origin: Any, inner: tuple[Any, ...]) -> Callable[[Any], Any]:
+    if origin is tuple and inner and inner[-1] is not Ellipsis:
+        each = [_reader(one) for one in inner]
+        return lambda data: tuple([one(v) for one, v in zip(each, _listed(data), strict=True)])
+    read = _reader(inner[0] if inner else Any)
+    return lambda data: origin([read(v) for v in _listed(data)])
+
+
+def _listed(data: Any) -> Any:
+    if not isinstance(data, list | tuple):
+        raise TypeError(f"a list was expected, not {data!r:.60}")
+    return data
+
+
+def _literal(options: tuple[Any, ...], data: Any) -> Any:
+    if data not in options:
+        raise ValueError(f"{data!r} is none of {options}")
+    return data
+
+
+def _as_it_is(data: Any) -> Any:
+    return data
+
+
+def _of(expected: type, data: Any) -> Any:
     if expected is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     if not isinstance(data, expected):
@@ -117,17 +160,26 @@ def decode(expected: Any, data: Any) -> Any:
     return data
 
 
-def _decode_union(options: tuple[Any, ...], data: Any) -> Any:
-    if data is None and type(None) in options:
-        return None
-    tag = data.get("is") if isinstance(data, dict) else None
-    for option in options:
-        if tag is not None and getattr(option, "__name__", None) == tag:
-            return decode(option, data)
-    for option in options:
-        if tag is None or not dataclasses.is_dataclass(option):
-            try:
-                return decode(option, data)
-            except (TypeError, ValueError, KeyError):
-                continue
-    raise TypeError(f"{data!r:.60} is none of {options}")
+def _union(options: tuple[Any, ...]) -> Callable[[Any], Any]:
+    optional = type(None) in options
+    readers = [
+        (getattr(one, "__name__", None), dataclasses.is_dataclass(one), _reader(one))
+        for one in options
+    ]
+
+    def read(data: Any) -> Any:
+        if data is None and optional:
+            return None
+        tag = data.get("is") if isinstance(data, dict) else None
+        for name, _, one in readers:
+            if tag is not None and name == tag:
+                return one(data)
+        for _, tagged, one in readers:
+            if tag is None or not tagged:
+                try:
+                    return one(data)
+                except (TypeError, ValueError, KeyError):
+                    continue
+        raise TypeError(f"{data!r:.60} is none of {options}")
+
+    return read

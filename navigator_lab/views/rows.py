@@ -1,4 +1,4 @@
-"""A run as rows, one a target. Pure: nothing is run, and a tolerance is judged here, on the spot."""
+"""A target of a run as a row. Pure: nothing is run, and a tolerance is judged here, on the spot."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from typing import Any
 
 from ..types.measure import Accuracy, BatchTiming, Timing, Verdict, Verification
 from ..types.outcome import Cancelled, Done, Failed, Outcome, Skipped
-from ..types.run import Row, Run, TargetRun
+from ..types.run import Row, TargetRun
 from ..types.target import Target
 
 Judge = Callable[[Target, Accuracy], Verdict]
-
-
-def rows(run: Run, judge: Judge) -> list[Row]:
-    """All targets of a run, in its order."""
-    return [row(one, judge) for one in run.targets]
 
 
 def row(one: TargetRun, judge: Judge) -> Row:

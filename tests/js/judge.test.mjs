@@ -34,7 +34,7 @@ test("a problem, a lost signal, a shift and a wrong int each fail on their own",
 });
 
 test("a target fails with any of its outputs, and no outputs prove nothing", () => {
-  const own = asked(null, { t: { "": [0, 1, 0, 0, 0], b: [0, 1e-9, 0, 0, 0] } }, "t");
+  const own = asked(null, { t: { "": [0, 1, 0, 0, 0], b: [0, 1e-9, 0, 0, 0, 1] } }, "t");
   assert.ok(verdict([output({ name: "a" })], own).passed);
   const both = verdict([output({ name: "a" }), output({ name: "b" })], own);
   assert.deepEqual([both.passed, both.at], [false, "b"]);

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -91,7 +85,7 @@ def test_a_run_a_limit_a_tolerance_and_a_choice(panel, lab):
     assert panel.settle()
     assert lab.tolerance == Tolerance(1e-9, 1e-9)
     assert panel.run_state["states"][FP16]["state"] == "tol"
-    assert panel.tolerances[FP16][""] == [1e-9, 1e-9, 0, 0, 0]
+    assert panel.tolerances[FP16][""] == [1e-9, 1e-9, 0, 0, 0, 0]
     lab.tolerance = None  # by a cell
     panel._after_cell()
     assert panel.settle()
@@ -232,44 +226,6 @@ def test_the_snapshot_is_plain_and_escaped(panel, lab):
     assert FP16 in text
     assert "<script" not in text
     assert "<style" not in text
-
-
-def test_the_browser_judges_as_python_does(panel, lab, tmp_path):
-    """Every output under many tolerances, judged by judge.js and by the session."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.fail("node is missing: apt-get install nodejs")
-    lab.run(targets=panel.wanted, **QUICK)
-    cases = []
-    for exponent in range(-12, 2):
-        for pair in ((10.0**exponent, 0.0), (0.0, 10.0**exponent), (10.0**exponent, 1e-5)):
-            panel.tolerance = {"relative": pair[0], "absolute": pair[1]}
-            _judged(panel, lab, cases)
-    panel.tolerance = None
-    _judged(panel, lab, cases)
-    file = tmp_path / "cases.json"
-    file.write_text(json.dumps(cases))
-    tests = Path(__file__).parents[1] / "js"
-    done = subprocess.run(
-        [node, "--test", *map(str, sorted(tests.glob("*.test.mjs")))],
-        capture_output=True, text=True, timeout=120,
-        env={**os.environ, "NAVIGATOR_LAB_CASES": str(file)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# skipped 0" in done.stdout
-
-
-def _judged(panel, lab, cases):
-    from navigator_lab.ui.panels import results
-
-    accuracy, tolerances = results.accuracy(lab), results.tolerances(lab)
-    for target, outputs in accuracy.items():
-        verdict = lab[target].verdict
-        cases.append({
-            "outputs": outputs, "tolerance": None, "tolerances": tolerances[target],
-            "passed": verdict.passed,
-            "ratios": {k: v if np.isfinite(v) else None for k, v in verdict.ratios.items()},
-        })  # fmt: skip
 
 
 def test_what_is_pointed_at_is_the_sessions_too_and_seen_by_all(panel, lab):

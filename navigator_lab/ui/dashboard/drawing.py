@@ -36,7 +36,7 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
     if "matrix" in marks:
         _matrix(panel, lab)
     if marks & {"results", "matrix"}:
-        panel.tolerances = results.tolerances(lab)
+        panel.tolerances = results.tolerances(lab, panel._accuracies)
         # What is being run is judged by the board: the forecast is of before it.
         panel._run_data = lab.run_data
         asked = set(_asked(panel, job)[0]) if panel.running else set()

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ...session.explored import DEFAULTS
 from ...types.measure import Accuracy, OutputAccuracy, Tolerance
-from ...types.outcome import Done
+from ...types.outcome import Done, Product
 from ...views.theme import FAMILIES, colours, family
 
 # Numbers of the hull go to the browser with this many digits: a verdict at the very border may
@@ -48,9 +47,16 @@ def _family(lab: Any, format: str, runner: str) -> str:
     return (declared.family if declared is not None else "") or family(format, runner)
 
 
-def accuracy(lab: Any, known: dict[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+Known = dict[str, tuple[Product, Accuracy, list[dict[str, Any]]]]
+
+
+def accuracy(lab: Any, known: Known | None = None) -> dict[str, list[dict[str, Any]]]:
     """Of each target and output what `judge.js` judges by; ``known`` keeps what was read before."""
-    known = {} if known is None else known
+    found = _compared(lab, {} if known is None else known)
+    return {target: plain for target, (_, _, plain) in found.items()}
+
+
+def _compared(lab: Any, known: Known) -> Known:
     made = {}
     for one in lab.run_data.targets:
         outcome = one.outcome("correctness")
@@ -58,8 +64,8 @@ def accuracy(lab: Any, known: dict[str, Any] | None = None) -> dict[str, list[di
             text, kept = str(one.target), known.get(str(one.target))
             if kept is None or kept[0] is not outcome.product:
                 found = outcome.product.read(Accuracy)
-                known[text] = (outcome.product, [_output(output) for output in found.outputs])
-            made[text] = known[text][1]
+                kept = known[text] = (outcome.product, found, [_output(o) for o in found.outputs])
+            made[text] = kept
     return made
 
 
@@ -78,24 +84,22 @@ def _output(one: OutputAccuracy) -> dict[str, Any]:
     }
 
 
-def tolerances(lab: Any) -> dict[str, dict[str, list[float]]]:
-    """By target what is asked: of outputs by name, and under "" of all others."""
-    wanted, made = lab.tolerance, {}
+def tolerances(lab: Any, known: Known | None = None) -> dict[str, dict[str, list[float]]]:
+    """By target what is asked: under "" of all outputs, and by name of those that are asked
+    something else; the last number says whether the user did (1 or 0). ``known`` as for `accuracy`."""
+    compared, made = _compared(lab, {} if known is None else known), {}
     for one in lab.run_data.targets:
-        default = DEFAULTS[one.target.precision]
-        asked: dict[str, Tolerance]
-        if wanted is None:
-            asked = {"": default}
-        elif isinstance(wanted, Tolerance):
-            asked = {"": wanted}
-        else:
-            outputs = {spec.name for spec in lab.signature.outputs}
-            asked = {name: one_ for name, one_ in wanted.items() if name in outputs}
-            asked[""] = wanted.get(str(one.target.precision), default)
-        made[str(one.target)] = {
-            name: [x.relative, x.absolute, x.spread, x.sqnr_db, x.bias] for name, x in asked.items()
+        text = str(one.target)
+        outputs = compared[text][1].outputs if text in compared else ()
+        default, own = lab.asked(one.target, outputs)
+        made[text] = {"": [*_numbers(default), 0]} | {
+            name: [*_numbers(limit), int(named)] for name, (limit, named) in own.items()
         }
     return made
+
+
+def _numbers(one: Tolerance) -> list[float]:
+    return [one.relative, one.absolute, one.spread, one.sqnr_db, one.bias]
 
 
 def detail(lab: Any, target: str, output: str) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 // The dashboard: five foldable sections over the traits of one widget.
 import { h, icon, chip, name } from "./dom.js";
+import { holding } from "./hold.js";
 import { asked, verdict } from "./judge.js";
 import { common } from "./points.js";
 import { wire } from "./wire.js";
@@ -18,6 +19,7 @@ const DRAWN = {
   exported: ["choose"], repository: ["choose"], code: Object.keys(SECTIONS), folds: Object.keys(SECTIONS), until: ["targets"], answered: [],
 };
 
+const TYPED = "input[type=text], textarea, select";
 let count = 0;
 
 export function render({ model, el }) {
@@ -112,29 +114,19 @@ export function render({ model, el }) {
         "Reading, sorting, limits and tolerance still work. Running, choosing and exporting need a kernel: run the cell again; every finished step is in the workspace and is not done again.")))] : []));
   }
 
-  const waiting = new Set();
-  let frame = 0;
-  function later(...keys) {
-    keys.forEach((key) => waiting.add(key));
-    if (!frame) frame = requestAnimationFrame(flush);
-  }
-  function flush() {
-    frame = 0;
-    const keys = [...waiting];
-    waiting.clear();
+  const deferred = new Set();
+  const hold = holding((keys) => {
     head();
     for (const key of keys) {
       const active = root.contains(document.activeElement) ? document.activeElement : null;
       const inside = active && parts[key].body.contains(active);
-      // What is being typed, dragged or unfolded is not pulled from under the hand.
-      if (inside && (active.matches("input[type=text]") || (active.matches("input[type=range]") && app.local.held) || active.matches("select")) && app.focus === null) {
-        if (!app.local.deferred) app.local.deferred = new Set();
-        app.local.deferred.add(key);
-        continue;
-      }
-      section(key);
+      // What is being typed or unfolded is not pulled from under the hand; what slides neither.
+      if (inside && active.matches(TYPED) && app.focus === null) deferred.add(key);
+      else if (inside && active.matches("input[type=range]") && hold.pressed === key) hold.told(key);
+      else section(key);
     }
-  }
+  });
+  const later = hold.later;
   function section(key) {
     const [title, own] = SECTIONS[key];
     const part = parts[key];
@@ -159,19 +151,28 @@ export function render({ model, el }) {
     }
   }
 
-  root.addEventListener("pointerdown", (event) => { if (event.target.matches("input[type=range]")) app.local.held = true; });
-  const release = () => { app.local.held = false; if (app.local.deferred?.size && !root.querySelector("input[type=text]:focus, select:focus")) { later(...app.local.deferred); app.local.deferred.clear(); } };
-  root.addEventListener("pointerup", release);
-  root.addEventListener("focusout", () => setTimeout(release, 0));
+  const stops = [() => line.stop()];
+  const listen = (node, kinds, heard) => kinds.forEach((kind) => {
+    node.addEventListener(kind, heard, true);
+    stops.push(() => node.removeEventListener(kind, heard, true));
+  });
+  listen(root, ["pointerdown"], (event) => {
+    const key = event.target.closest("section")?.className.replace("sec-", "");
+    if (parts[key] && !event.target.matches("select")) hold.press(key); // a list that unfolds keeps its release
+  });
+  // The click comes with the release, and what it does is done before anything is drawn.
+  listen(window, ["pointerup", "pointercancel", "blur"], (event) => { if (event.type !== "blur" || event.target === window) setTimeout(hold.release, 0); });
+  listen(window, ["pointermove"], (event) => { if (!event.buttons && hold.pressed) hold.release(); });
+  const left = () => { if (deferred.size && !root.querySelector(":focus:is(input[type=text], textarea, select)")) { later(...deferred); deferred.clear(); } };
+  root.addEventListener("focusout", () => setTimeout(left, 0));
   root.addEventListener("change", (event) => { if (event.target.matches("select, input[type=text]")) event.target.blur(); });
   // Lab's own shortcuts must not act on what is typed or moved here.
   root.addEventListener("keydown", (event) => { if (event.target.matches("input, select, button, textarea, [tabindex]") && event.key !== "Tab") event.stopPropagation(); });
 
-  const stops = [() => line.stop()];
   function told(key) {
     if (["accuracy", "tolerances", "tolerance", "results"].includes(key)) app.forget();
     if (key === "answered") { app.local.answered = Math.max(app.local.answered ?? 0, model.get("answered")); app.local.late = false; head(); }
-    later(...(DRAWN[key] ?? []));
+    hold.told(...(DRAWN[key] ?? []));
   }
   for (const key of Object.keys(DRAWN)) {
     const heard = () => { if (!(key in model.get("sent"))) told(key); };

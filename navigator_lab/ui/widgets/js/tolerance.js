@@ -20,9 +20,9 @@ export function view(app) {
   if (!rows.length) return h("p", { class: "empty mut" }, "No target was compared with the reference yet. Correctness does it.");
   const outputs = [...new Set(rows.flatMap((r) => app.get("accuracy")[r.target].map((o) => o.name)))];
   const tell = h("span", { role: "status" });
-  const cells = [];
   const selected = app.local.error;
   const order = [...rows].sort((a, b) => (app.judge(b).worst ?? -1) - (app.judge(a).worst ?? -1));
+  const cells = order.map(() => []);
   const grid = h("table", { class: outputs.length > 8 ? "hm tall" : "hm", role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Target, worst first"), outputs.map((o) => h("th", { scope: "col", class: "mono", title: o }, h("span", { class: "cut" }, o))))),
     h("tbody", {}, order.map((row, r) => h("tr", { "aria-selected": String(app.get("selection").includes(row.target)) },
@@ -31,9 +31,10 @@ export function view(app) {
         const button = h("button", { "data-k": `e-${row.target}/${output}`, tabindex: (selected ? selected[0] === row.target && selected[1] === output : r + c === 0) ? 0 : -1,
           "data-at": `${r},${c}`, class: selected?.[0] === row.target && selected?.[1] === output ? "cur" : undefined,
           onclick: (event) => { app.local.error = [row.target, output]; app.focus = `e-${row.target}/${output}`; app.act("detail", { target: row.target, output }); pick(app, row.target, event); app.redraw("results"); } });
-        cells.push([row, output, button]);
+        cells[r].push([row, output, button]);
         return h("td", {}, button);
       })))));
+  const scroll = h("div", { class: "tb" }, grid);
   grid.addEventListener("keydown", (event) => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
     if (!step || !event.target.dataset.at) return;
@@ -43,18 +44,26 @@ export function view(app) {
     const next = grid.querySelector(`[data-at="${r + step[0]},${c + step[1]}"]`);
     if (next) { event.target.tabIndex = -1; next.tabIndex = 0; next.focus(); }
   });
-  // What a drag does on every frame: judge all, then words and colours only.
-  const recolour = () => {
+  const write = ([row, output, button]) => {
+    const cell = app.judge(row).cells?.[output];
+    const words = !cell ? "–" : cell.passed ? ratio(cell.ratio) : `× ${ratio(cell.ratio)}`;
+    if (button.textContent !== words) button.textContent = words;
+    const ground = cell ? (cell.passed ? tint(Math.min(cell.ratio, 1)) : tint(Math.max(cell.ratio, 1.05))) : "transparent";
+    if (button.dataset.ground !== ground) button.style.background = button.dataset.ground = ground;
+    button.classList.toggle("bad", Boolean(cell && !cell.passed));
+    button.setAttribute("aria-label", `${row.target}, ${output}: ${words}${cell?.why ? `, ${cell.why}` : ""}`);
+    button.title = cell?.why ?? "";
+  };
+  // What a drag does on every frame: judge all; words and colours of what is scrolled to, the rest
+  // when the drag rests.
+  const recolour = (few) => {
     app.forget();
-    for (const [row, output, button] of cells) {
-      const cell = app.judge(row).cells?.[output];
-      const words = !cell ? "–" : cell.passed ? ratio(cell.ratio) : cell.ratio > 1 ? `× ${ratio(cell.ratio)}` : `× ${ratio(cell.ratio)}`;
-      if (button.textContent !== words) button.textContent = words;
-      button.style.background = cell ? (cell.passed ? tint(Math.min(cell.ratio, 1)) : tint(Math.max(cell.ratio, 1.05))) : "transparent";
-      button.classList.toggle("bad", Boolean(cell && !cell.passed));
-      button.setAttribute("aria-label", `${row.target}, ${output}: ${words}${cell?.why ? `, ${cell.why}` : ""}`);
-      button.title = cell?.why ?? "";
-    }
+    const [from, to] = [scroll.scrollTop - 60, scroll.scrollTop + scroll.clientHeight];
+    const there = (one) => { const top = one[0][2].closest("tr").offsetTop; return top >= from && top <= to; };
+    const now = few ? cells.filter(there) : cells;
+    now.forEach((one) => one.forEach(write));
+    clearTimeout(app.local.rest);
+    if (few) app.local.rest = setTimeout(() => cells.filter((one) => !now.includes(one)).forEach((one) => one.forEach(write)), 100);
     const fine = rows.filter((r) => app.judge(r).passed).length;
     tell.textContent = `${fine} of ${rows.length} within tolerance`;
   };
@@ -70,10 +79,10 @@ export function view(app) {
         app.local.tolerance = { ...now, relative: now.relative ?? 0, absolute: now.absolute ?? 0, [key]: level <= LEAST ? 0 : Number((10 ** level).toPrecision(2)) };
         shown.textContent = significant(app.local.tolerance[key], 2);
         input.setAttribute("aria-valuetext", shown.textContent);
-        if (!app.local.frame) app.local.frame = requestAnimationFrame(() => { app.local.frame = 0; recolour(); });
-        clearTimeout(app.local.later);
-        app.local.later = setTimeout(() => app.commitTolerance(), 150);
-      } });
+        if (!app.local.frame) app.local.frame = requestAnimationFrame(() => { app.local.frame = 0; recolour(true); });
+      },
+      // On release, or after a key; of a key that is kept down, after the last.
+      onchange: () => { clearTimeout(app.local.later); app.local.later = setTimeout(() => app.commitTolerance(), 150); } });
     return h("label", { class: "sl" }, h("span", { class: "mono" }, label), input, shown);
   };
   recolour();
@@ -81,7 +90,7 @@ export function view(app) {
   return h("div", {}, h("div", { class: "row bars" }, slider("relative", "relative"), slider("absolute", "absolute"), h("span", { class: "sp" }),
     h("button", { class: "lnk sm", "data-k": "tol-default", "aria-disabled": own ? undefined : "true", onclick: () => { app.local.tolerance = undefined; app.set("tolerance", null); } }, "Defaults by precision")),
   h("p", { class: "sm tell" }, h("strong", {}, tell), h("span", { class: "mut" }, " · error ÷ tolerance of the worst element "), h("span", { class: "mut" }, "0.001 ", scale, " 10×")),
-  h("div", { class: "tb" }, grid), close(app), app.code("tolerance"));
+  scroll, close(app), app.code("tolerance"));
 }
 
 // One cell in detail: how many elements pass by both tolerances, and how the errors are spread.
