@@ -41,6 +41,8 @@ def declare(commands: Commands) -> None:
     one.add_argument("--sweep", type=listed, nargs="+", metavar="NAME=1,2", help="settings to try: "
                      "max_batch_size, max_queue_delay_us, instance_count")  # fmt: skip
     one.add_argument("--request-batch", type=int, default=1, metavar="N", help="samples in each")
+    one.add_argument("--sequence-length", type=int, default=8, metavar="N", help="requests of a "
+                     "sequence, where the model takes sequences")  # fmt: skip
     one.add_argument("--seconds", type=float, default=3.0, help="of each load")
     one.add_argument("--count", type=int, help="requests of each load, instead of seconds")
     one.add_argument("--processes", type=int, help="that send; more as needed by default")
@@ -122,6 +124,7 @@ def _load_test(asked: argparse.Namespace) -> int:
         "concurrency": numbers(asked.concurrency, int), "rate": numbers(asked.rate, float),
         "trace": numbers(asked.trace.read_text().split(), float) if asked.trace else None,
         "arrivals": asked.arrivals, "p99_ms": asked.p99_ms, "request_batch": asked.request_batch,
+        "sequence_length": asked.sequence_length,
         "seconds": asked.seconds, "count": asked.count, "processes": asked.processes,
     }  # fmt: skip
     if asked.sweep:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import NavigatorError, RequestError
 from ..stages.load import Press, highest
 from ..stages.load import sweep as swept
-from ..stages.replay import instances, request
+from ..stages.replay import instances, request, sequences_of
 from ..triton import perf_analyzer
 from ..types import samples as stored
 from ..types.served import LoadPoint, LoadTest
@@ -36,6 +36,7 @@ def load_test(
     p99_ms: float | None = None,
     sweep: Mapping[str, Sequence[Any]] | None = None,
     request_batch: int = 1,
+    sequence_length: int = 8,
     seconds: float = 3.0,
     count: int | None = None,
     warmup_s: float = 0.5,
@@ -58,6 +59,9 @@ def load_test(
             "instance_count": [1, 2]}``, each under ``rate`` or ``concurrency`` (by default 16); the
             server gets its own configuration back.
         request_batch: samples in each request.
+        sequence_length: requests of a sequence, of a model that takes sequences. Then concurrency
+            counts the sequences under way, and rate those that begin in a second; within one, a
+            request leaves when the last was answered, and latency is each request's.
         seconds: of each load, after ``warmup_s``.
         count: requests of each load, instead of ``seconds``.
         request_timeout_s: after which a request counts as an error.
@@ -68,13 +72,16 @@ def load_test(
     Raises:
         RequestError: a load that means nothing.
     """
+    for name, number in (("count", count), ("sequence_length", sequence_length)):
+        if number is not None and number < 1:
+            raise RequestError(f"{name}={number} can't be", "give 1 or more")
+    sequences = sequences_of(served.config)
     press = Press(
         served.server, served.name, requests_of(served, request_batch), request_batch,
         seconds=_above(seconds, "seconds"), warmup_s=warmup_s, count=count,
-        timeout_s=_above(request_timeout_s, "request_timeout_s"), processes=processes, say=say,
+        timeout_s=_above(request_timeout_s, "request_timeout_s"), processes=processes,
+        sequence=sequence_length if sequences else 0, sequence_text=sequences == "text", say=say,
     )  # fmt: skip
-    if count is not None and count < 1:
-        raise RequestError(f"count={count} can't be", "give 1 or more")
     points: list[LoadPoint] = []
     best: int | None = None
     notes: list[str] = list(served.server.notes)
@@ -141,10 +148,10 @@ def requests_of(served: Served, size: int) -> list[Arrays]:
         RequestError: the server takes no such batch.
     """
     config, signature = served.config, served.signature
-    if "sequence_batching" in config:
+    if "sequence_batching" in config and size > 1:
         raise RequestError(
-            f"{served.name!r} takes sequences, and a load sends requests that stand alone",
-            "replay it: that sends each sample as a sequence of its own",
+            f"{served.name!r} takes sequences, whose requests are of one sample each",
+            "leave request_batch at 1",
         )
     largest = int(config.get("max_batch_size", 0))
     if size < 1 or (largest and size > largest) or (size > 1 and not signature.batched):
@@ -217,6 +224,10 @@ def _opinions(
     served: Served, press: Press, points: list[LoadPoint], wanted: bool | None, notes: list[str]
 ) -> list[dict[str, float]]:
     if wanted is False or any(point.ended for point in points):
+        return []
+    if press.sequence:
+        if wanted:
+            notes.append("perf_analyzer was not asked: it makes sequences of its own kind")
         return []
     binary = perf_analyzer.find()
     if binary is None:

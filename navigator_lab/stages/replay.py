@@ -61,6 +61,8 @@ def plan(
         NavigatorError: the served model has other inputs than the signature.
     """
     largest = int(config.get("max_batch_size", 0))
+    if largest and sequences_of(config):
+        largest = 1  # the server gathers sequences; a request is one step of one of them
     made: list[Arrays] = []
     parts: list[tuple[int, ...]] = []
     for case in cases:
@@ -74,7 +76,8 @@ def plan(
     asked = max(case.batch for case in cases)
     notes = []
     if 0 < largest < asked:
-        notes.append(f"batches of {asked} went as several requests: max_batch_size is {largest}")
+        why = "it takes sequences" if sequences_of(config) else f"max_batch_size is {largest}"
+        notes.append(f"batches of {asked} went as several requests: {why}")
     return Plan(tuple(made), tuple(parts), tuple(notes))
 
 
@@ -198,7 +201,7 @@ def replay(
     exchanges = []
     for sent in sending.replay(
         server.wire.address, server.grpc, model, planned.requests, version=version,
-        protocols=protocols, sequence="sequence_batching" in config, secure=server.wire.secure,
+        protocols=protocols, sequence=sequences_of(config), secure=server.wire.secure,
         timeout_s=timeout_s, say=say,
     ):  # fmt: skip
         problem, accuracy = sent.problem, None
@@ -219,6 +222,20 @@ def replay(
         str(target or ""), over(before, server.statistics(model)), unproven(server, config),
         (*planned.notes, *server.notes), ready_s,
     )  # fmt: skip
+
+
+def sequences_of(config: Mapping[str, Any]) -> str:
+    """How a model is told which sequence a request is of: ``number`` or ``text``; "" if it isn't."""
+    if "sequence_batching" not in config:
+        return ""
+    controls = [
+        control
+        for tensor in config["sequence_batching"].get("control_input", [])
+        for control in tensor.get("control", [])
+        if control.get("kind") == "CONTROL_SEQUENCE_CORRID"
+    ]
+    text = any(control.get("data_type") == "TYPE_STRING" for control in controls)
+    return "text" if text else "number"
 
 
 def unproven(server: Server, config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 
 Closed loop: so many requests are always under way. Open loop: requests leave at times that were
 fixed beforehand, whatever the server does, and latency counts from those times; so a server that
-falls behind shows it. Nothing is averaged here: every request's times are kept.
+falls behind shows it. Where a model takes sequences, what is under way, or leaves at its time, is a
+sequence: its requests follow each other. Nothing is averaged here: every request's times are kept.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +46,31 @@ class _Press:
         ]
         self.requests = requests
         self.timeout = job["timeout_s"]
-        self.rows: list[tuple[int, int, int, bool]] = []  # intended, sent, done, ok
+        # intended, sent, done, ok, and which of its sequence it was
+        self.rows: list[tuple[int, int, int, bool, int]] = []
         self.errors: list[str] = []
         self.good = 0.0  # when an answer came last
         self.over = ""
         self.sent = job.get("first", 0)
+        self.sequence: dict[str, Any] | None = job.get("sequence")
 
-    def next(self) -> tuple[Any, bytes]:
-        """A connection and a request for it, each in turn."""
+    def turn(self) -> Iterator[tuple[Any, bytes]]:
+        """What leaves next, one after the other: a request, or all of a sequence, on a connection."""
         self.sent += 1
         number = self.sent
-        return self.calls[number % len(self.calls)], self.requests[number % len(self.requests)]
+        call = self.calls[number % len(self.calls)]
+        if self.sequence is None:
+            yield call, self.requests[number % len(self.requests)]
+            return
+        length = self.sequence["length"]
+        who = self.sequence["base"] + number * self.sequence["stride"]
+        for step in range(length):
+            request = self.requests[(number * length + step) % len(self.requests)]
+            yield call, request + _of_sequence(who, step, length, self.sequence["text"])
 
-    def done(self, intended: int, sent: int, error: Any = None) -> None:
+    def done(self, intended: int, sent: int, step: int, error: Any = None) -> None:
         """Keep the times of a request that was answered, or was not."""
-        self.rows.append((intended, sent, time.perf_counter_ns(), error is None))
+        self.rows.append((intended, sent, time.perf_counter_ns(), error is None, step))
         if error is None:
             self.good = time.monotonic()
             return
@@ -68,16 +80,18 @@ class _Press:
             self.over = f"nothing but errors for {SHUT_S:g} s"
 
     async def one(self, intended: int) -> bool:
+        """A request, or a sequence: its next request is meant to leave when the last is answered."""
         import grpc
 
-        call, request = self.next()
-        sent = time.perf_counter_ns()
-        try:
-            await call(request, timeout=self.timeout)
-        except grpc.aio.AioRpcError as error:
-            self.done(intended, sent, error)
-            return False
-        self.done(intended, sent)
+        for step, (call, request) in enumerate(self.turn()):
+            sent = time.perf_counter_ns()
+            try:
+                await call(request, timeout=self.timeout)
+            except grpc.aio.AioRpcError as error:
+                self.done(intended, sent, step, error)
+                return False
+            self.done(intended, sent, step)
+            intended = time.perf_counter_ns()
         return True
 
     def threads(self, concurrency: int, until: float, count: int | None) -> None:
@@ -89,15 +103,15 @@ class _Press:
 
         def slot() -> None:
             while time.monotonic() < until and not self.over and next(tickets) < most:
-                call, request = self.next()
-                sent = time.perf_counter_ns()
-                try:
-                    call(request, timeout=self.timeout)
-                except grpc.RpcError as error:
-                    self.done(sent, sent, error)
-                    time.sleep(PAUSE_S)
-                else:
-                    self.done(sent, sent)
+                for step, (call, request) in enumerate(self.turn()):
+                    sent = time.perf_counter_ns()
+                    try:
+                        call(request, timeout=self.timeout)
+                    except grpc.RpcError as error:
+                        self.done(sent, sent, step, error)
+                        time.sleep(PAUSE_S)
+                        break
+                    self.done(sent, sent, step)
 
         slots = [threading.Thread(target=slot) for _ in range(concurrency - 1)]
         for one in slots:
@@ -132,6 +146,28 @@ class _Press:
             task.add_done_callback(under_way.discard)
         if under_way:
             await asyncio.wait(under_way)
+
+
+def text_id(number: int) -> str:
+    """A sequence's id as text, as long as a server lets it be.
+
+    It puts zeros behind a shorter one, and then its Python backend counts more than one text.
+    """
+    return f"{number:0128d}"
+
+
+def _of_sequence(who: int, step: int, length: int, text: bool) -> bytes:
+    """What makes a request one of a sequence; put behind its bytes, gRPC reads it as part of it."""
+    from tritonclient.grpc import service_pb2
+
+    said = service_pb2.ModelInferRequest()
+    if text:
+        said.parameters["sequence_id"].string_param = text_id(who)
+    else:
+        said.parameters["sequence_id"].int64_param = who
+    said.parameters["sequence_start"].bool_param = step == 0
+    said.parameters["sequence_end"].bool_param = step == length - 1
+    return bytes(said.SerializeToString())
 
 
 class _Measured:
@@ -232,6 +268,6 @@ def press(job: dict[str, Any], requests: list[bytes], folder: Path) -> None:
         # epoll's timers are of whole milliseconds, and so would be the times when requests leave.
         with asyncio.Runner(loop_factory=_loop) as runner:
             made = runner.run(_many(job, requests))
-    rows = np.array(made.pop("rows", []), np.int64).reshape(-1, 4)
+    rows = np.array(made.pop("rows", []), np.int64).reshape(-1, 5)
     np.savez(folder / "load.npz", rows=rows)
     (folder / "load.json").write_text(json.dumps(made), encoding="utf-8")

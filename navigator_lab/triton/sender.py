@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .pressing import press, text_id
 from .wire import decode, encode
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ def main(path: Path) -> None:
         for protocol in job["protocols"]:
             replay(job, protocol, path.parent)
     else:
-        from .pressing import press
-
         press(job, requests(job), path.parent)
 
 
@@ -87,8 +86,8 @@ def replay(job: dict[str, Any], protocol: str, folder: Path) -> None:
         for index, one in enumerate(blobs(job)):
             inputs = [_input(module, name, *tensor) for name, tensor in one.items()]
             if job.get("sequence"):
-                per_call |= {"sequence_id": index + 1, "sequence_start": True,
-                             "sequence_end": True}  # fmt: skip
+                who = text_id(index + 1) if job["sequence"] == "text" else index + 1
+                per_call |= {"sequence_id": who, "sequence_start": True, "sequence_end": True}
             try:
                 result = client.infer(
                     job["model"], inputs, model_version=str(job["version"] or ""), **per_call

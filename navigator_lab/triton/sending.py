@@ -77,7 +77,7 @@ def replay(
     *,
     version: int = 0,
     protocols: Sequence[str] = ("http", "grpc"),
-    sequence: bool = False,
+    sequence: str = "",
     secure: bool = False,
     timeout_s: float = 120.0,
     say: Callable[[str], None] = lambda text: None,

@@ -178,6 +178,7 @@ class LoadPoint:
     setting: dict[str, Any] = field(default_factory=dict)  # of the server, in a sweep
     kept_up: bool = True  # open loop: it was answered as fast as it was asked
     ended: str = ""  # why it ended before its time
+    sequence: int = 0  # requests of a sequence: then the level counts sequences
 
     def within(self, p99_ms: float) -> bool:
         """Whether all was answered, at the asked rate, within the limit."""
@@ -241,7 +242,9 @@ class LoadTest:
 def _named(one: LoadPoint) -> str:
     if one.setting:
         return ", ".join(f"{k.removeprefix('max_')} {v}" for k, v in one.setting.items())
-    return f"{'concurrency' if one.loop == 'closed' else f'{one.arrivals}, per s'} {one.level:.4g}"
+    what = f"sequences of {one.sequence}, " if one.sequence else ""
+    how = "concurrency" if one.loop == "closed" else f"{one.arrivals}, per s"
+    return f"{what}{how} {one.level:.4g}"
 
 
 def _line(one: LoadPoint, best: bool, wide: int) -> str:

@@ -3,6 +3,9 @@ Python steps, text, an optional input, lengths that differ, none that batches.""
 
 from __future__ import annotations
 
+import json
+import urllib.request
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,8 @@ from navigator_lab.cli import main
 from navigator_lab.errors import NavigatorError
 from navigator_lab.session.loading import load_test
 from navigator_lab.session.repository import serve_repository
+from navigator_lab.stages.replay import sequences_of
+from navigator_lab.triton.pressing import text_id
 from navigator_lab.triton.server import serve
 
 CODE = """
@@ -133,12 +138,98 @@ def test_a_replay_of(server, name, tmp_path):
         url=server.http, grpc=server.grpc,
     ) as served:  # fmt: skip
         assert [(one.passed, one.said) for one in served.replay.exchanges if not one.passed] == []
-        if name == "sequence":
-            with pytest.raises(NavigatorError, match="takes sequences"):
-                load_test(served, count=1)
-        else:
+        if name != "sequence":
             (point,) = load_test(served, concurrency=2, count=10).points
             assert (point.requests, point.errors) == (10, 0)
+
+
+COUNTS = """
+import numpy as np
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.seen = {}
+        self.wrong = 0
+
+    def execute(self, requests):
+        answers = []
+        for request in requests:
+            start, end, ready, who, x = (
+                pb.get_input_tensor_by_name(request, n).as_numpy().ravel()[0]
+                for n in ("START", "END", "READY", "ID", "x")
+            )
+            self.wrong += bool(start) != (who not in self.seen)
+            self.seen[who] = 1 if start else self.seen.get(who, 0) + 1
+            self.wrong += bool(end) != (self.seen[who] == 5)
+            answer = np.array([[len(self.seen), self.wrong, max(self.seen.values())]], np.int64)
+            answers.append(pb.InferenceResponse([pb.Tensor("y", answer)]))
+        return answers
+"""
+BOOLEAN = "fp32_false_true: [0, 1]"
+
+
+@pytest.fixture(scope="module", params=["UINT64", "INT32", "STRING"])
+def counting(request, tmp_path_factory):
+    """A model that counts the sequences that it saw, and the requests that were out of place."""
+    root = tmp_path_factory.mktemp("sequences") / "repository"
+    (root / "counts/1").mkdir(parents=True)
+    (root / "counts/1/model.py").write_text(COUNTS)
+    controls = "".join(
+        f'control_input {{ name: "{n}" control {{ kind: CONTROL_SEQUENCE_{n} {BOOLEAN} }} }}\n'
+        for n in ("START", "END", "READY")
+    )
+    (root / "counts/config.pbtxt").write_text(
+        f"""
+        name: "counts" backend: "python" max_batch_size: 8
+        sequence_batching {{ {controls}
+          control_input {{ name: "ID"
+            control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_{request.param} }} }}
+          oldest {{ max_candidate_sequences: 8 }}
+        }}
+        input {{ name: "x" data_type: TYPE_INT64 dims: 1 }}
+        output {{ name: "y" data_type: TYPE_INT64 dims: 3 }}
+        """
+    )
+    samples = root.parent / "x.npz"
+    np.savez(samples, x=np.arange(7).reshape(7, 1))
+    with serve_repository(root, samples=samples, send=False) as served:
+        served.root = root
+        yield served
+
+
+def test_loads_of_whole_sequences(counting):
+    """Each has its own id, begins with a start, ends with an end and is sent in order."""
+    asked = {"sequence_length": 5, "warmup_s": 0.0}
+    few = load_test(counting, concurrency=2, count=23, **asked).points[0]
+    many = load_test(counting, concurrency=6, count=60, processes=2, **asked).points[0]
+    assert (few.error_words, many.error_words) == ({}, {})
+    # Whole sequences only: 23 requests are five sequences.
+    assert [(p.requests, p.errors, p.sequence) for p in (few, many)] == [(25, 0, 5), (60, 0, 5)]
+    open_ = load_test(counting, rate=20, arrivals="constant", seconds=1.0, **asked)
+    point = open_.points[0]
+    assert (point.requests, point.errors) == (100, 0)
+    assert point.kept_up
+    assert "sequences of 5, constant, per s 20" in str(open_)
+    end = counting.server.wire.statistics("counts")["inference_count"]
+    assert int(end) == 25 + 60 + 100
+    with pytest.raises(NavigatorError, match="one sample each"):
+        load_test(counting, request_batch=2)
+    with pytest.raises(NavigatorError, match="sequence_length=0"):
+        load_test(counting, sequence_length=0)
+    who = text_id(7) if sequences_of(counting.config) == "text" else 7
+    probe = {
+        "parameters": {"sequence_id": who, "sequence_start": True},
+        "inputs": [{"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}],
+    }
+    url = f"http://{counting.server.http}/v2/models/counts/infer"
+    with urllib.request.urlopen(url, json.dumps(probe).encode(), timeout=30) as answer:
+        (found,) = json.loads(answer.read())["outputs"]
+    sequences, wrong, longest = found["data"]
+    assert (sequences, wrong, longest) == (5 + 12 + 20 + 1, 0, 5)
+    there = {"url": counting.server.http, "grpc": counting.server.grpc}
+    with serve_repository(counting.root, samples=counting.root.parent / "x.npz", **there) as again:
+        assert [(e.requests, e.problem) for e in again.replay.exchanges] == [(15, ""), (15, "")]
 
 
 def test_the_shell_asks_a_running_server(server, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,10 +51,17 @@ class Press:
     count: int | None = None
     timeout_s: float = 30.0
     processes: int | None = None
+    sequence: int = 0  # requests of a sequence; 0: each stands alone
+    sequence_text: bool = False  # the model wants their ids as text
     say: Say = field(default=lambda text: None)
 
+    @property
+    def _units(self) -> int:
+        """``count`` in what a loop counts: requests, or whole sequences."""
+        return -(-(self.count or 0) // max(self.sequence, 1))
+
     def closed(self, concurrency: int) -> LoadPoint:
-        """So many requests under way all the time."""
+        """So many requests, or sequences, under way all the time."""
         if concurrency < 1:
             raise RequestError(f"a concurrency of {concurrency} can't be", "give 1 or more")
         self.say(f"concurrency {concurrency}")
@@ -62,7 +70,7 @@ class Press:
             shares = [len(range(i, concurrency, many)) for i in range(min(many, concurrency))]
             made = []
             for first, share in enumerate(shares):
-                count = None if self.count is None else len(range(first, self.count, len(shares)))
+                count = None if self.count is None else len(range(first, self._units, len(shares)))
                 made.append({"loop": "closed", "concurrency": share, "count": count,
                              "first": first * 1009})  # fmt: skip
             return made
@@ -76,7 +84,7 @@ class Press:
         self.say(f"{rate:.4g} requests/s")
         span = self.warmup_s + self.seconds
         if self.count is not None and not trace:
-            span = self.warmup_s + self.count / rate
+            span = self.warmup_s + self._units / rate
         times = list(trace) or schedule(rate, span, arrivals, seed)
 
         def jobs(many: int) -> list[dict[str, Any]]:
@@ -113,11 +121,17 @@ class Press:
                 "grpc": self.server.grpc, "model": self.model, "version": self.version,
                 "timeout_s": self.timeout_s, "seconds": span,
             }  # fmt: skip
+        if self.sequence:
+            # Ids of 31 bits, which every type has; another test's may still be open at the server.
+            base = secrets.randbelow(2**30)
+            for index, job in enumerate(jobs):
+                job["sequence"] = {"length": self.sequence, "text": self.sequence_text,
+                                   "base": base + 1 + index, "stride": len(jobs)}  # fmt: skip
         warmup = 0.0 if self.count is not None or arrivals == "trace" else self.warmup_s
         watch = _Watch(self.server, self.model, warmup)
         limit = self.timeout_s + 10.0
         if self.count is not None and loop == "closed":
-            limit += self.count * self.timeout_s / level
+            limit += self._units * max(self.sequence, 1) * self.timeout_s / level
         else:
             limit += span
         sent = sending.press(jobs, self.feeds, limit, watch.start)
@@ -146,6 +160,8 @@ class Press:
         late = (rows[:, 1] - rows[:, 0]) / 1e6
         late_ms = float(np.quantile(late, 0.99)) if len(late) else 0.0
         asked = len(rows) / seconds
+        if self.sequence:  # its later requests leave when the server lets them
+            asked = int((rows[:, 4] == 0).sum()) * self.sequence / seconds
         count = int((sent.rows[:, 3] == 0).sum())
         counted = watch.end(self.server)
         mean = float(latency.mean()) if len(latency) else math.nan
@@ -166,7 +182,7 @@ class Press:
             rate, Interval(rate.value * batch, rate.low * batch, rate.high * batch),
             Sender(many, sent.busy, late_ms, limited), arrivals, sent.errors,
             counted, {},
-            loop == "closed" or rate.high >= KEPT * asked, sent.over,
+            loop == "closed" or rate.high >= KEPT * asked, sent.over, self.sequence,
         )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def highest(
         points.append(able)
         if able.ended or not able.rate.value > 0:
             return points, None
-        start = able.rate.value * 0.7
+        start = able.rate.value * 0.7 / max(press.sequence, 1)
     good: tuple[float, int] | None = None
     bad: float | None = None
     rate = start

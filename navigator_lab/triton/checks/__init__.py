@@ -27,7 +27,7 @@ from .modelfile import KNOWN, completed, known, model_files
 from .ondisk import labels, served, version_folders
 from .parameters import parameters
 from .pipeline import Member, pipeline
-from .schedule import instances, runtime, schedule
+from .schedule import agents, instances, runtime, schedule
 from .sequences import sequences
 from .tensors import tensors
 from .warm import warmup
@@ -158,12 +158,15 @@ def _one(folder: Path, meant: Meant) -> tuple[list[Finding], Any]:
 
 
 def _alone(folder: Path, config: Any, meant: Meant, on_disk: bool) -> tuple[list[Finding], Any]:
-    new = list(too_new(config, meant))
+    new = [*too_new(config, meant), *agents(config)]
+    if any(one.error for one in new):
+        return new, None
     config, problem = complete(config, folder, meant)
-    if new or problem:
+    if problem:
         guess = 'write backend: "…" into the configuration, or put the model\'s file into a version'
-        return [*new, *([refused(problem, guess)] if problem else [])], config if not new else None
+        return [*new, refused(problem, guess)], config
     found = [
+        *new,
         *whole(config, folder, meant),
         *schedule(config),
         *sequences(config, folder, on_disk),

@@ -43,6 +43,9 @@ def known(config: Any) -> Iterator[Finding]:
         intended = _MEANT.get(config.backend.lower()) or (near[0] if near else "")
         if intended:
             yield refused(message, f'did you mean backend: "{intended}"?')
+        elif config.backend[0].isdigit():
+            # A model's name with a dot in it, and no backend given, makes such a one.
+            yield refused(message, 'write backend: "…" into the configuration')
         else:
             yield noted(
                 message,

@@ -38,12 +38,13 @@ def pipeline(member: Member, models: Mapping[str, Member]) -> Iterator[Finding]:
     wanted: dict[str, set[int]] = {}
     for step in config.ensemble_scheduling.step:
         wanted.setdefault(step.model_name, set()).add(step.model_version)
-    missing = sorted(set(wanted) - set(models))
+    missing = [one for one in wanted if one not in models]  # in the order of the steps
     if missing:
+        others = f"so is {_some(missing[1:])}; " if missing[1:] else ""
         yield refused(
-            f"ensemble {name} contains models that are not available or ambiguous: "
-            + ", ".join(missing),
-            f"the repository holds {_some(sorted(set(models) - {name})) or 'no other model'}",
+            f"ensemble {name} contains models that are not available or ambiguous: {missing[0]}",
+            f"{others}the repository holds "
+            + (_some(sorted(set(models) - {name})) or "no other model"),
         )
         return
     circle = _circle(name, models)

@@ -230,8 +230,20 @@ def runtime(config: Any, folder: Path) -> Iterator[Finding]:
                 f"Batching library path not found: {strategy.string_value}",
                 "it must be there on the server",
             )
+
+
+def agents(config: Any) -> Iterator[Finding]:
+    """Programs that a server runs on the model's folder before it looks at it."""
     for agent in config.model_repository_agents.agents:
-        yield noted(
-            f"repository agent {agent.name!r} must be installed on the server",
-            "servers from NVIDIA's container have 'checksum' only",
+        message = (
+            f"unable to find 'libtritonrepoagent_{agent.name}.so' for repo agent '{agent.name}', "
+            "searched: /opt/tritonserver/repoagents"
         )
+        if agent.name == "checksum":
+            yield noted(message, "servers of NVIDIA's containers have it, others may not")
+        else:
+            yield refused(
+                message,
+                "servers of NVIDIA's containers have 'checksum' only: install it, and check what "
+                "the agent makes of the folder",
+            )
