@@ -236,6 +236,7 @@ class Engine:
             self.limits.timeout_s
             or max((a.timeout_s for a in actions if a.timeout_s), default=_TIMEOUT_S),
             self.store.step_folder(name),
+            next((a.apart for a in actions if a.apart), ""),
         )  # fmt: skip
         work.log.unlink(missing_ok=True)
         self._floor.queue(work)

@@ -51,6 +51,7 @@ class Work:
     fresh: bool  # it, or a runner it uses, wants a process of its own
     timeout_s: float  # counts only the time in which it may run
     folder: Path  # of its job and log
+    apart: str = ""  # it shares workers with work of the same word only
     out: Path | None = None
     wall: Wall | None = None
     stage: str = "queued"  # queued, running, waiting (for its turn to measure), over
@@ -154,7 +155,8 @@ class Floor:
                 self._quiet(False)
         with contextlib.suppress(ValueError):
             self._waiting.remove(work)
-        spare = len(self._idle) < self.limits.slots and not work.fresh
+        alike = sum(_alike(one, work) for one in self._idle)
+        spare = alike < self.limits.slots and not work.fresh
         if reuse and spare and wall.memory_bytes(family=False) < _RETIRE_BYTES:
             self._idle.append(wall)
         else:
@@ -209,12 +211,14 @@ class Floor:
     def _worker(self, work: Work) -> Wall:
         if not work.fresh:
             for wall in self._idle:
-                if wall.python == work.python and wall.alive:
+                if _alike(wall, work) and wall.alive:
                     self._idle.remove(wall)
                     if wall.stopped:
                         wall.resume()
                     return wall
-        return Wall(self._hear, work.log, work.python, sharing=not work.action.measures)
+        wall = Wall(self._hear, work.log, work.python, sharing=not work.action.measures)
+        wall.apart = work.apart
+        return wall
 
     def _quiet(self, wanted: bool) -> None:
         """While something is measured, idle workers are stopped: their thread pools may spin."""
@@ -223,3 +227,8 @@ class Floor:
                 wall.stop()
             elif not wanted and wall.stopped:
                 wall.resume()
+
+
+def _alike(wall: Wall, work: Work) -> bool:
+    """Is it a worker for this work: the same interpreter, and nothing in it that may not be there?"""
+    return wall.python == work.python and wall.apart == work.apart

@@ -64,6 +64,7 @@ class Wall:
         self.python = python
         self.hear = hear
         self.stopped = False
+        self.apart = ""  # what its work shares processes with: see `Action`
         read, write = os.pipe()
         env = dict(os.environ)
         if python == sys.executable:

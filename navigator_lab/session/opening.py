@@ -38,6 +38,7 @@ def explore(
     batch_axis: Any = "auto",
     axes: Mapping[str, Any] | None = None,
     trust: bool = False,
+    signature: str | None = None,
     plugins: Sequence[str | Path] = (),
     environments: Mapping[str, str] | None = None,
     slots: int | None = None,
@@ -46,8 +47,9 @@ def explore(
     """Take in a model and samples, run the model on them once, and give a session.
 
     Args:
-        model: a torch module, a TorchScript, ``.pt2`` or ONNX file, a loaded one of these, a
-            python callable, or ``"package.module:function"`` that makes one.
+        model: a torch module, a Keras model, a ``tf.function`` or ``tf.Module``; a TorchScript,
+            ``.pt2``, ONNX, ``.keras`` or TFLite file, a SavedModel folder, or a loaded one of these;
+            a python callable; or ``"package.module:function"`` that makes one.
         samples: a tensor, array, tuple (several inputs), dict (named inputs), a list, iterator or
             DataLoader of those, or the path of an ``.npz``. The leading axis is the batch.
         name: of the model; by default from what it is.
@@ -56,6 +58,7 @@ def explore(
         batch_axis: ``"auto"``, an axis, None (the model has none), or a dict by input name.
         axes: other dynamic axes and their ranges: see `navigator_lab.sources.samples.take`.
         trust: allow opening pickled files, which can run any code.
+        signature: of a SavedModel or ``tf.Module`` that has several; its default otherwise.
         plugins: files or modules that declare further formats, runners and stages.
         environments: interpreters by format, runner or action name, where those run.
         slots: builds at once; by default one a core, at most 4.
@@ -81,7 +84,7 @@ def explore(
         raise WorkspaceError(f"the workspace {root} is a file", "name a folder as workspace")
     store = Store(root)
     try:
-        captured = capture(model, trust=trust, hashes=store)
+        captured = capture(model, trust=trust, hashes=store, signature=signature)
         reference = _reference(catalog, captured.variant)
         taken = take(
             samples,
@@ -113,6 +116,7 @@ def explore(
         label=f"probe {captured.name} {captured.fingerprint[:8]}",
     )
     try:
+        _check_reference(engine, reference)
         product = _probed(engine, probe)
     except BaseException:
         engine.close()
@@ -164,6 +168,19 @@ def _reference(catalog: Catalog, variant: Variant) -> Target:
         f"no runner can say what is right for a model of format {variant.format}",
         "give the model that it was made from",
     )
+
+
+def _check_reference(engine: Engine, reference: Target) -> None:
+    """Raises ModelError if the source itself can't be run here."""
+    action = engine.catalog.runners[reference.runner].action
+    why = engine.catalog.unavailable(action, engine.host, engine.version)
+    if why is not None:
+        raise ModelError(
+            f"a model of format {reference.format} can't be run here, so nothing can be compared "
+            f"with it: {why.reason}",
+            f"{why.remedy}, or name an interpreter that has it: "
+            f"environments={{{reference.runner!r}: PYTHON}}",
+        )
 
 
 def _given(store: Store, digest: str, name: str, write: Any, value: Any) -> Given:

@@ -18,22 +18,40 @@ from .captured import Captured, Hashes
 __all__ = ["Captured", "Hashes", "capture"]
 
 KINDS_HELP = (
-    "a torch.nn.Module, a TorchScript, .pt2 or ONNX file, a loaded one of these, "
+    "a torch.nn.Module, a Keras model, a TorchScript, .pt2, ONNX, .keras or TFLite file or a "
+    "SavedModel folder, a loaded one of these, "
     'a python callable, or the text "package.module:function" of a function that makes a model'
 )
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(
+    model: Any,
+    *,
+    trust: bool = False,
+    hashes: Hashes | None = None,
+    signature: str | None = None,
+) -> Captured:
     """Take in what the user gave as the model.
 
     ``trust`` allows opening pickled files, which can run any code when opened. ``hashes``
-    remembers the digests of files.
+    remembers the digests of files. ``signature`` names one of a SavedModel's, or a function of a
+    ``tf.Module``.
 
     Raises:
         ModelError: it is no model, or can't be captured; the remedy says what can.
         TrustError: it is a pickled file and ``trust`` is False.
     """
-    from . import exported_program, factory, onnx_file, python_callable, torch_module, torchscript
+    from . import (
+        exported_program,
+        factory,
+        keras_model,
+        onnx_file,
+        python_callable,
+        savedmodel,
+        tflite_file,
+        torch_module,
+        torchscript,
+    )
 
     if model is None:
         raise ModelError("there is no model: None was given", f"give {KINDS_HELP}")
@@ -41,6 +59,9 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
         model = _existing(model)
     kinds = (
         factory,
+        keras_model,  # on its torch backend it is a torch module too
+        savedmodel,
+        tflite_file,
         onnx_file,
         torchscript,
         exported_program,
@@ -49,6 +70,14 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
     )
     for kind in kinds:
         if kind.recognise(model):
+            if kind in (savedmodel, factory):
+                return kind.capture(model, trust=trust, hashes=hashes, signature=signature)
+            if signature is not None:
+                raise ModelError(
+                    f"signature={signature!r} was given, and only a SavedModel or tf.Module has "
+                    "signatures",
+                    "leave it out",
+                )
             return kind.capture(model, trust=trust, hashes=hashes)
     if isinstance(model, Path):
         from .files import no_model
@@ -77,13 +106,17 @@ def _existing(model: str | os.PathLike[str]) -> Path:
             f"there is no file {text!r}" if isinstance(error, FileNotFoundError) else str(error),
             f"{hint}give {KINDS_HELP}",
         ) from None
+    if path.name == "saved_model.pb" and path.is_file():
+        path = path.parent
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        return path
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.is_file())
         shown = f"; it holds {', '.join(inside[:5])}" if inside else ""
         raise ModelError(
             f"{text!r} is a folder, not a model file{shown}",
-            "give the path of the model file in it; TensorFlow's SavedModel is converted first: "
-            "python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
+            "give the path of the model file in it, or a SavedModel's folder, which holds a "
+            "saved_model.pb",
         )
     if not path.is_file():
         raise ModelError(f"{text!r} is no regular file", f"give {KINDS_HELP}")

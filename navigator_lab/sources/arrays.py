@@ -46,7 +46,11 @@ def of_array(array: np.ndarray) -> str:
     if not array.size:
         return made.hexdigest()
     if array.dtype.hasobject:
-        raise TypeError("an array of python objects has no bytes of its own")
+        for value in array.ravel():
+            if not isinstance(value, str):
+                raise TypeError("an array of python objects has no bytes of its own")
+            made.update(f"{len(value)}:{value}".encode())
+        return made.hexdigest()
     if array.flags.c_contiguous:
         made.update(array.reshape(-1).view(np.uint8).data)
         return made.hexdigest()

@@ -28,12 +28,18 @@ def recognise(model: Any) -> bool:
     return isinstance(model, str) and bool(_FORM.fullmatch(model)) and not os.path.exists(model)
 
 
-def capture(model: str, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(
+    model: str,
+    *,
+    trust: bool = False,
+    hashes: Hashes | None = None,
+    signature: str | None = None,
+) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     from . import capture as capture_any
 
     made = _make(model)
-    captured = capture_any(made, trust=trust, hashes=hashes)
+    captured = capture_any(made, trust=trust, hashes=hashes, signature=signature)
     own = model.partition(":")[2].rpartition(".")[2]
     if _PLAIN.fullmatch(own):
         return captured
@@ -104,8 +110,14 @@ def _make(text: str) -> Any:
 
 def _is_model(found: Any) -> bool:
     """A module-level model is taken as it is; every torch module is callable, so ask first."""
+    from . import keras_model, savedmodel
+
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(found, torch.nn.Module)
+    if torch is not None and isinstance(found, torch.nn.Module):
+        return True
+    return not isinstance(found, type) and (
+        keras_model.recognise(found) or savedmodel.recognise(found)
+    )
 
 
 @contextmanager

@@ -225,11 +225,13 @@ def _name(index: int, count: int, captured: Captured) -> str:
     return "input" if count == 1 else f"input_{index}"
 
 
-def as_array(value: Any, name: str, at: int) -> np.ndarray:
+def as_array(value: Any, name: str, at: int, *, text: bool = False) -> np.ndarray:
     """A tensor as a numpy array; bfloat16 and float8 keep their type by way of ml_dtypes.
 
+    ``text``: the model takes text there, which is an array of ``str`` objects.
+
     Raises:
-        SamplesError: it doesn't hold numbers.
+        SamplesError: it doesn't hold numbers, or text where that is taken.
     """
     import numpy as np
 
@@ -241,6 +243,8 @@ def as_array(value: Any, name: str, at: int) -> np.ndarray:
             array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise SamplesError(f"{name!r} of sample {at} is no array: {error}", TAKEN) from None
+    if text:
+        return _text(array, name, at)
     kind = array.dtype.kind
     if kind not in "biufcV" or array.dtype.names or (kind == "V" and array.dtype.name == "void"):
         raise SamplesError(
@@ -250,6 +254,28 @@ def as_array(value: Any, name: str, at: int) -> np.ndarray:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def _text(array: np.ndarray, name: str, at: int) -> np.ndarray:
+    """Text as objects: numpy's own fixed widths would differ from sample to sample."""
+    import numpy as np
+
+    shown = f"{name!r} of sample {at}"
+    made = np.empty(array.shape, object)
+    for place, value in np.ndenumerate(array):
+        try:
+            said = value.decode() if isinstance(value, bytes) else value
+        except UnicodeDecodeError as error:
+            raise SamplesError(
+                f"{shown} holds bytes that are no text: {error}", "use UTF-8"
+            ) from None
+        if not isinstance(said, str):
+            raise SamplesError(
+                f"{shown} holds a {type(value).__name__}, and the model takes text",
+                "give an array of str",
+            )
+        made[place] = str(said)
+    return made
 
 
 def _of_tensor(tensor: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import ModelError
 
 if TYPE_CHECKING:
-    Kind = Literal["torchscript", "pt2", "torch", "pickle", "onnx", ""]
+    Kind = Literal["torchscript", "pt2", "torch", "pickle", "onnx", "keras", "tflite", ""]
 
 SUFFIXES = {".onnx": "onnx", ".pt2": "pt2", ".pth": "torch", ".pt": "torch"}
 
@@ -27,6 +27,8 @@ def kind_of(path: Path) -> Kind:
         head = file.read(16)
     if head[:2] == b"PK":
         return _of_zip(path)
+    if head[4:8] == b"TFL3":
+        return "tflite"
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return "pickle"
     if head[:1] == b"\x08" or (path.suffix.lower() == ".onnx" and not _known_other(head)):
@@ -49,6 +51,9 @@ def _of_zip(path: Path) -> Kind:
             f"({path.stat().st_size} bytes are there)",
             "download or save it again",
         ) from None
+    with zipfile.ZipFile(path) as file:
+        if {"config.json", "model.weights.h5"} <= set(file.namelist()):
+            return "keras"
     if "archive_format" in names or "serialized_exported_program.json" in names:
         return "pt2"
     if "constants.pkl" in names and any(name.startswith("code/") for name in names):
@@ -65,10 +70,16 @@ def no_model(path: Path) -> ModelError:
     with path.open("rb") as file:
         head = file.read(64)
     suffix, shown = path.suffix.lower(), repr(str(path))
-    if head[:8] == b"\x89HDF\r\n\x1a\n" or suffix in (".keras", ".h5", ".pb", ".tflite"):
+    if head[:8] == b"\x89HDF\r\n\x1a\n" or suffix == ".h5":
         return ModelError(
-            f"{shown} looks like a Keras or TensorFlow file, which isn't captured",
-            "convert it to ONNX first: python -m tf2onnx.convert --help",
+            f"{shown} looks like an HDF5 file of Keras 2, which may hold a model or only weights",
+            "load it (keras.models.load_model(path), or model.load_weights(path)) and give the model",
+        )
+    if suffix == ".pb":
+        return ModelError(
+            f"{shown} looks like a frozen TensorFlow graph, which doesn't say its inputs",
+            "give the SavedModel that it was made from, or convert it: "
+            "python -m tf2onnx.convert --graphdef FILE --inputs … --outputs … --output model.onnx",
         )
     if suffix == ".safetensors" or (len(head) > 9 and head[8:10] == b'{"'):
         return ModelError(

@@ -33,8 +33,9 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
     root = type(model).__module__.partition(".")[0]
     if root in ("keras", "tensorflow", "tf_keras"):
         raise ModelError(
-            f"a {root} model ({type(model).__qualname__}) isn't captured",
-            "convert it to ONNX first: tf2onnx.convert.from_keras(model)",
+            f"a {type(model).__module__}.{type(model).__qualname__} isn't captured",
+            "give a keras.Model (of Keras 3), a tf.Module, a tf.function, or the folder that "
+            "model.export(folder) makes",
         )
     identity = Identity()
     digest = identity.of(model)

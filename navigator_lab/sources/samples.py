@@ -106,6 +106,7 @@ def _read(items: list[Any], captured: Captured) -> tuple[list[Arrays], Any]:
     """Every item as named arrays, in one order, and their common call tree."""
     feeds: list[Arrays] = []
     call: Any = None
+    text = {spec.name for spec in captured.inputs or () if spec.dtype == "object"}
     for at, item in enumerate(items):
         args, kwargs = arguments(item, captured, at)
         tree, tensors = named(args, kwargs, captured, at)
@@ -123,7 +124,7 @@ def _read(items: list[Any], captured: Captured) -> tuple[list[Arrays], Any]:
                 "of sample 0",
                 "only tensors may differ from sample to sample; make what differs a tensor",
             )
-        arrays = {name: as_array(value, name, at) for name, value in tensors.items()}
+        arrays = {name: as_array(v, name, at, text=name in text) for name, v in tensors.items()}
         feeds.append({name: arrays[name] for name in (feeds[0] if feeds else arrays)})
     return feeds, call
 

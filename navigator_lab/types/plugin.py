@@ -74,6 +74,8 @@ class Action:
         hardware: the machine's facts enter the key.
         measures: it times something, so nothing else may run meanwhile.
         fresh: it gets a child process of its own.
+        apart: it shares worker processes only with actions of the same word. For libraries that
+            crash each other: two copies of LLVM in one process do.
         timeout_s: after so long the child is killed; a request may say otherwise.
         check: a further reason why it can't work on a machine.
         explain: the remedy for the foreign errors that this file knows, or "".
@@ -86,6 +88,7 @@ class Action:
     hardware: bool = False
     measures: bool = False
     fresh: bool = False
+    apart: str = ""
     timeout_s: float | None = None
     check: Check | None = None
     explain: Explain | None = None

@@ -42,8 +42,8 @@ def write(folder: Path, samples: Sequence[Arrays]) -> None:
             if array.dtype.kind == "V":  # bfloat16 and the like, which npz doesn't know
                 bits = np.dtype(f"uint{8 * array.dtype.itemsize}")
                 flat[f"{i}:{array.dtype.name}/{name}"] = array.view(bits)
-            else:
-                flat[f"{i}/{name}"] = array
+            else:  # text is kept in numpy's fixed width: objects would be pickled
+                flat[f"{i}/{name}"] = array.astype(str) if array.dtype.hasobject else array
     np.savez(folder / FILENAME, allow_pickle=False, **flat)
 
 
@@ -61,6 +61,8 @@ def read(folder: Path) -> list[Arrays]:
                 import ml_dtypes
 
                 array = array.view(getattr(ml_dtypes, dtype))
+            if array.dtype.kind == "U":
+                array = array.astype(object)
             found.setdefault(int(index), {})[name] = array
     return [found[i] for i in sorted(found)]
 
@@ -95,7 +97,8 @@ def groups(samples: Sequence[Arrays], signature: Signature) -> list[list[int]]:
         key: list[object] = []
         for spec in signature.inputs:
             array = sample[spec.name]
-            key.append(array.shape if spec.batch_axis is not None else array.tobytes())
+            alone = array.tolist() if array.dtype.hasobject else array.tobytes()
+            key.append(array.shape if spec.batch_axis is not None else str(alone))
         found.setdefault(tuple(key), []).append(i)
     return list(found.values())
 

@@ -73,3 +73,44 @@ def test_an_interpreter_without_navigator_lab_is_refused(tmp_path):
             Affine(), np.ones((3, 4), np.float32), workspace=tmp_path / "w",
             plugins=["navigator_lab.testing"], environments={"python": bare / "bin" / "python"},
         )  # fmt: skip
+
+
+TWO = '''
+import os, sys
+from contextlib import contextmanager
+from navigator_lab.types.plugin import Plain, runner
+
+def opened(model, opening):
+    """Says which process it is in, and what else was there."""
+    import numpy as np
+    sys.modules.setdefault(f"been_{opening.target.runner}", sys)
+    been = [name for name in ("been_alone", "been_among") if name in sys.modules]
+    print("process", os.getpid(), *been)
+    with np.load(model.path / "toy.npz") as file:
+        weight, bias = file["weight"], file["bias"]
+    yield Plain(lambda feeds: {"output": feeds["x"] @ weight + bias})
+
+given = {"precisions": ("fp32",), "needs": ("numpy",)}
+alone = runner("alone", "toy", apart="alone", **given)(contextmanager(opened))
+among = runner("among", "toy", **given)(contextmanager(opened))
+'''
+
+
+def test_what_crashes_others_shares_workers_with_its_like_only(tmp_path):
+    (tmp_path / "two.py").write_text(TWO)
+    x = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
+    with nav.explore(
+        Affine(), x, workspace=tmp_path / "w", slots=1,
+        plugins=["navigator_lab.testing", tmp_path / "two.py"],
+    ) as lab:  # fmt: skip
+        lab.run(formats=["toy"], precisions=["fp32"], seconds=0.02, max_batch=1, min_calls=3)
+        logs = {
+            name: [lab[f"toy:fp32@{name}-cpu"].log(stage) for stage in ("infer", "profile")]
+            for name in ("alone", "among")
+        }
+    said = {name: [line.split() for log in each for line in log.splitlines() if "process" in line]
+            for name, each in logs.items()}  # fmt: skip
+    for name, lines in said.items():
+        assert len(lines) == 2
+        assert all(line[2:] == [f"been_{name}"] for line in lines), lines
+        assert len({line[1] for line in lines}) == 1  # the warm one is used again

@@ -1,0 +1,267 @@
+"""What a live Keras model, a ``tf.function`` and a ``tf.Module`` are taken in as."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import arrays, stored
+
+import navigator_lab as nav
+from navigator_lab.errors import ModelError, SamplesError, TrustError
+
+LIVE = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+from navigator_lab.errors import ModelError
+from navigator_lab.sources import capture
+from pathlib import Path
+
+class Plain(keras.Model):
+    def __init__(self):
+        super().__init__(name="plain")
+        self.dense = keras.layers.Dense(3)
+    def call(self, x, scale=None, training=False):
+        y = self.dense(x)
+        return y if scale is None else y * scale
+
+class Forgetful(Plain):
+    def __init__(self, times=1.0):
+        super().__init__()
+        self.times = times
+    def call(self, x, training=False):
+        return super().call(x) * self.times
+
+class Told(Forgetful):
+    def get_config(self):
+        return {"times": self.times}
+
+class Module(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(tf.ones([5, 2]))
+    @tf.function(input_signature=[tf.TensorSpec([None, 5], tf.float32, name="x")])
+    def __call__(self, x):
+        return x @ self.weight
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def length(self, text):
+        return tf.strings.length(text)
+
+def built(model):
+    model(np.zeros((2, 5), "float32"))
+    return model
+
+def sequential(function=lambda t: t * 2, seed=0):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((5,), name="x"), keras.layers.Dense(3, name="d"),
+                             keras.layers.Lambda(function, name="l")], name="s")
+
+def seeded(make, seed=0):
+    keras.utils.set_random_seed(seed)
+    return built(make())
+
+def one(make):
+    found, again = capture(make()), capture(make())
+    return {"format": found.variant.format, "parameters": found.parameters, "notes": found.notes,
+            "inputs": [s.name for s in found.inputs or ()], "same": found.fingerprint == again.fingerprint,
+            "print": found.fingerprint}
+
+forgetful = seeded(lambda: Forgetful(3.0))
+module = Module()
+function = tf.function(lambda x: tf.nn.relu(x),
+                       input_signature=[tf.TensorSpec([None, 5], tf.float32, name="x")])
+made = {
+    "sequential": one(sequential),
+    "another function": one(lambda: sequential(lambda t: t * 3)),
+    "another seed": one(lambda: sequential(seed=1)),
+    "plain": one(lambda: seeded(Plain)),
+    "told": one(lambda: seeded(lambda: Told(3.0))),
+    "told otherwise": one(lambda: seeded(lambda: Told(2.0))),
+    "forgetful": one(lambda: forgetful),
+    "function": one(lambda: function),
+    "module": one(Module),
+}
+refused = {
+    "class": lambda: Plain, "unbuilt": lambda: keras.Sequential([keras.layers.Dense(3)]),
+    "no signature": lambda: tf.function(lambda x: x),
+}
+for name, make in refused.items():
+    try:
+        capture(make())
+        made[name] = "taken"
+    except ModelError as error:
+        made[name] = f"{error.message} -> {error.remedy}"
+out = Path(sys.argv[1])
+for name, model, signature in (
+    ("told", seeded(lambda: Told(3.0)), None), ("forgetful", forgetful, None),
+    ("length", module, "length"), ("loaded", None, "embed"),
+):
+    if name == "loaded":
+        model = tf.saved_model.load(sys.argv[2])
+    (out / name).mkdir()
+    capture(model, signature=signature).write(out / name)
+x = np.arange(10, dtype="float32").reshape(2, 5)
+np.savez(out / "answers.npz", x=x, told=seeded(lambda: Told(3.0))(x), forgetful=forgetful(x))
+print(json.dumps(made))
+"""
+
+
+@pytest.fixture(scope="module")
+def live(models, tmp_path_factory):
+    """All of it in one process: what was captured, and the folder it was written to."""
+    out = tmp_path_factory.mktemp("live")
+    made = subprocess.run(
+        [sys.executable, "-c", LIVE, str(out), str(models / "texts")], capture_output=True,
+        text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr[-3000:]
+    return json.loads(made.stdout.splitlines()[-1]), out
+
+
+def test_live_models_are_what_they_are(live):
+    made, _ = live
+    kinds = {name: one["format"] for name, one in made.items() if isinstance(one, dict)}
+    exported = {name for name, kind in kinds.items() if kind == "savedmodel"}
+    assert exported == {"forgetful", "function", "module"}
+    assert made["sequential"]["inputs"] == ["x"]
+    assert made["plain"]["parameters"] == ["x", "scale"]
+    assert "get_config" in made["forgetful"]["notes"][0]
+
+
+def test_equal_models_have_one_fingerprint_and_others_another(live):
+    made, _ = live
+    kinds = {name: one for name, one in made.items() if isinstance(one, dict)}
+    assert all(one["same"] for one in kinds.values()), {n: o["same"] for n, o in kinds.items()}
+    assert len({one["print"] for one in kinds.values()}) == len(kinds)
+
+
+def test_what_cannot_be_captured_says_why(live):
+    made, _ = live
+    assert "is a class" in made["class"]
+    assert "never called" in made["unbuilt"]
+    assert "input_signature" in made["no signature"]
+
+
+def test_a_written_model_answers_as_the_live_one(live, said):
+    """Its own arguments too, which Keras' file alone forgets."""
+    _, out = live
+    right = arrays(out / "answers.npz")
+    code = """
+import json, sys
+import numpy as np, tensorflow as tf
+from pathlib import Path
+from navigator_lab.formats._tensorflow import opened
+from navigator_lab.formats.keras_model import load
+out = Path(sys.argv[1])
+x = tf.constant(np.arange(10, dtype="float32").reshape(2, 5))
+signed = opened(out / "forgetful")
+(name,) = signed.inputs
+length, embed = opened(out / "length"), opened(out / "loaded")
+print(json.dumps({
+    "told": load(out / "told")(x).numpy().tolist(),
+    "forgetful": next(iter(signed.call(**{name: x}).values())).numpy().tolist(),
+    "length": next(iter(length.call(text=tf.constant(["a", "bcd"])).values())).numpy().tolist(),
+    "loaded": list(embed.outputs),
+}))
+"""
+    got = said(code, out)
+    np.testing.assert_allclose(got["told"], right["told"], rtol=1e-5)
+    np.testing.assert_allclose(got["forgetful"], right["forgetful"], rtol=1e-5)
+    assert got["length"] == [1, 3]
+    assert got["loaded"] == ["sum"]
+
+
+NOTHING = """
+import json, sys
+import numpy as np
+import navigator_lab as nav
+before = set(sys.modules)
+with nav.explore(sys.argv[1], sys.argv[2], workspace=sys.argv[3]) as lab:
+    row = lab.run(formats=["keras"], runners=["keras"], devices=["cpu"], until="correctness",
+                  progress=False)["keras:fp32@keras-cpu"]
+    heavy = {"tensorflow", "keras", "torch", "ai_edge_litert", "h5py"} & set(sys.modules)
+    log = lab["keras:fp32@keras-cpu"].log("infer")
+print(json.dumps([row.status, row.passed, sorted(heavy), log.count("TensorFlow")]))
+"""
+
+
+def test_the_kernel_loads_nothing_of_tensorflow_and_hears_nothing(models, tmp_path):
+    asked = [sys.executable, "-c", NOTHING, models / "digits.keras", models / "digits.npz"]
+    made = subprocess.run([*asked, tmp_path], capture_output=True, text=True, timeout=300, check=True)
+    assert json.loads(made.stdout)[:3] == ["done", True, []]
+    assert made.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["two_inputs", "lstm"])
+def test_keras_savedmodel_and_function_answer_as_tensorflow_does(name, models, tmp_path):
+    right = arrays(models / f"{name}_answers.npz")
+    with nav.explore(models / f"{name}.keras", models / f"{name}.npz", workspace=tmp_path) as lab:
+        assert [s.name for s in lab.signature.inputs] == list(arrays(models / f"{name}.npz"))
+        assert [s.name for s in lab.signature.outputs] == list(right)
+        rows = lab.run(
+            formats=["keras", "savedmodel"], precisions=["fp32"], devices=["cpu"],
+            until="correctness", progress=False,
+        )  # fmt: skip
+        assert {row.target for row in rows} == {
+            "keras:fp32@keras-cpu", "keras:fp32@tf-function-cpu", "savedmodel:fp32@savedmodel-cpu",
+        }  # fmt: skip
+        for row in rows:
+            assert row.passed, (row.target, row.reason)
+            for output, got in stored(lab, row.target).items():
+                np.testing.assert_allclose(got, right[output], rtol=1e-3, atol=1e-5)
+
+
+def test_text_goes_in_and_out(models, tmp_path):
+    words = np.array(["lab", "größe", "", "server"])
+    with nav.explore(
+        models / "texts", words, workspace=tmp_path / "w", signature="classify"
+    ) as lab:
+        assert [(s.name, s.dtype, s.shape) for s in lab.signature.inputs] == [
+            ("text", "object", ("batch",))
+        ]
+        target = "savedmodel:fp32@savedmodel-cpu"
+        row = lab.run(targets=[target], until="correctness", progress=False)[target]
+        assert row.passed, row.reason
+        got = stored(lab, target)
+        assert got["known"].tolist() == [1, -1, -1, 3]
+        assert got["length"].tolist() == [3, 5, 0, 6]
+        assert got["upper"].tolist() == ["LAB", "GRößE", "", "SERVER"]
+
+
+def test_a_signature_is_named_or_asked_for(models, tmp_path):
+    x = np.ones((3, 5), np.float32)
+    with pytest.raises(ModelError, match=r"classify\(text\); embed\(x\)"):
+        nav.explore(models / "texts", x, workspace=tmp_path)
+    with pytest.raises(ModelError, match="unknown signature 'embet'"):
+        nav.explore(models / "texts", x, workspace=tmp_path, signature="embet")
+    with pytest.raises(SamplesError, match="model takes text"):
+        nav.explore(models / "texts", x, workspace=tmp_path, signature="classify")
+    with pytest.raises(ModelError, match="only a SavedModel"):
+        nav.explore(models / "digits.keras", x, workspace=tmp_path, signature="x")
+    with nav.explore(models / "texts", x, workspace=tmp_path, signature="embed") as lab:
+        assert "there are also classify" in lab.notes[0]
+        assert lab.signature.outputs[0].name == "sum"
+
+
+def test_code_in_a_file_must_be_trusted(said, tmp_path):
+    code = """
+import sys
+import keras
+keras.Sequential([keras.Input((5,)), keras.layers.Lambda(lambda t: t * 2)]).save(sys.argv[1])
+print(1)
+"""
+    path = tmp_path / "lambda.keras"
+    said(code, path)
+    x = np.ones((2, 5), np.float32)
+    with pytest.raises(TrustError, match="Lambda"):
+        nav.explore(path, x, workspace=tmp_path / "w")
+    with nav.explore(path, x, workspace=tmp_path / "w", trust=True) as lab:
+        assert lab.signature.batched
+
+
+def test_others_models_open_though_their_optimiser_does_not(shipped, tmp_path):
+    """Keras 2 left an optimiser in the file that this TensorFlow can't bring back."""
+    sound = np.random.default_rng(0).normal(0, 0.1, (2, 43844, 1)).astype(np.float32)
+    with nav.explore(shipped / "nmp", sound, workspace=tmp_path) as lab:
+        assert [s.name for s in lab.signature.outputs] == ["contour", "note", "onset"]
