@@ -188,7 +188,9 @@ print(json.dumps([row.status, row.passed, sorted(heavy), log.count("TensorFlow")
 
 def test_the_kernel_loads_nothing_of_tensorflow_and_hears_nothing(models, tmp_path):
     asked = [sys.executable, "-c", NOTHING, models / "digits.keras", models / "digits.npz"]
-    made = subprocess.run([*asked, tmp_path], capture_output=True, text=True, timeout=300, check=True)
+    made = subprocess.run(
+        [*asked, tmp_path], capture_output=True, text=True, timeout=300, check=True
+    )
     assert json.loads(made.stdout)[:3] == ["done", True, []]
     assert made.stderr == ""
 
