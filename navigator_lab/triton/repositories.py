@@ -7,6 +7,7 @@ asked before anything is written.
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from .checks.complete import complete
 from .checks.finding import Meant
 from .modelconfig import ModelConfig
 from .objectstore import Objects, is_url, local
+from .placing import place
 from .repository import CONFIG
 
 
@@ -161,6 +163,17 @@ class Repository:
         if self._objects:
             return self._objects.publish(Path(folder), overwrite=overwrite)
         return str(disk.publish(Path(folder), Path(self.where), overwrite=overwrite))
+
+    def put(
+        self, config: ModelConfig, source: str | Path, *, version: int = 1, overwrite: bool = False
+    ) -> str:
+        """Add a model that you have: a ``.plan`` of TensorRT, a SavedModel's folder, any file.
+
+        It gets the name that the configuration's backend looks for. Rules and errors are those of
+        `add`, and what a server would refuse is refused.
+        """
+        with tempfile.TemporaryDirectory(prefix="navigator-lab-put-") as made:
+            return self.add(place(config, source, Path(made), version), overwrite=overwrite)
 
     def check(self, **how: Any) -> list[Finding]:
         """What a server would refuse: see `navigator_lab.triton.check`."""

@@ -166,3 +166,67 @@ def test_without_fsspec_there_is_a_remedy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "fsspec is not installed" in done.stdout
     assert "pip install fsspec" in done.stdout
+
+
+def plain(backend, **more):
+    return ModelConfig(
+        name="given", backend=backend, max_batch_size=8,
+        input=[{"name": "x", "data_type": "FP32", "dims": [6]}],
+        output=[{"name": "y", "data_type": "FP32", "dims": [3]}], **more,
+    )  # fmt: skip
+
+
+def test_a_tensorrt_plan_is_put_read_and_checked(where, tmp_path):
+    (tmp_path / "engine.trt").write_bytes(b"ftrt and more")
+    config = plain(
+        "tensorrt", instance_group=[{"count": 1, "kind": "KIND_GPU", "profile": ["0"]}],
+        optimization={"cuda": {"graphs": True}},
+    )  # fmt: skip
+    repository = Repository(where)
+    with pytest.warns(UserWarning, match="a server needs 1 GPU for it"):
+        repository.put(config, tmp_path / "engine.trt")
+    assert repository["given"] == config
+    assert set(repository.files("given")) == {"config.pbtxt", "1/model.plan"}
+    assert [one.error for one in repository.check()] == [False]
+    assert [one.message for one in repository.check(gpus=0) if one.error]
+    assert repository.check(gpus=1) == []
+    (tmp_path / "nothing").write_bytes(b"")
+    with pytest.raises(PackageError, match=r"model\.plan is empty"):
+        repository.put(config, tmp_path / "nothing", version=2)
+
+
+def test_a_saved_model_is_put_with_a_warning(where, tmp_path):
+    (tmp_path / "saved/variables").mkdir(parents=True)
+    (tmp_path / "saved/variables/variables.index").write_bytes(b"1")
+    repository = Repository(where)
+    with pytest.raises(PackageError, match="Could not find SavedModel"):
+        repository.put(plain("tensorflow"), tmp_path / "saved")
+    (tmp_path / "saved/saved_model.pb").write_bytes(b"2")
+    with pytest.warns(UserWarning, match=r"not in servers after 25\.02 .*ONNX.*Python"):
+        repository.put(plain("tensorflow"), tmp_path / "saved")
+    assert "1/model.savedmodel/variables/variables.index" in repository.files("given")
+    assert "given: tensorflow, max_batch_size 8; versions 1" in repr(repository)
+    assert [one.error for one in repository.check()] == [False]
+    (newer,) = repository.check(triton="2.60")
+    assert newer.error
+    assert "unable to find backend library for backend 'tensorflow'" in newer.message
+    older = plain("", platform="tensorflow_savedmodel")
+    with (
+        pytest.raises(PackageError, match="another configuration"),
+        pytest.warns(UserWarning, match="after 25"),
+    ):
+        repository.put(older, tmp_path / "saved", version=2)
+
+
+def test_files_that_can_not_be_put(tmp_path):
+    (tmp_path / "r").mkdir()
+    with pytest.raises(PackageError, match="there is no file"):
+        Repository(tmp_path / "r").put(plain("tensorrt"), tmp_path / "none.plan")
+    (tmp_path / "m.bin").write_bytes(b"1")
+    with pytest.raises(PackageError, match="not known what the mine backend calls its file"):
+        Repository(tmp_path / "r").put(plain("mine"), tmp_path / "m.bin")
+    with pytest.warns(UserWarning, match="none of Triton's own"):
+        Repository(tmp_path / "r").put(
+            plain("mine", default_model_filename="m.bin"), tmp_path / "m.bin"
+        )
+    assert (tmp_path / "r/given/1/m.bin").is_file()

@@ -20,7 +20,7 @@ from .. import config as configs
 from ..objectstore import Objects, is_url, local
 from ..repository import CONFIG, read
 from ..runtime import TRITON
-from .complete import complete, escapes, too_new, whole
+from .complete import complete, too_new, unread, whole
 from .finding import Finding, Findings, Meant, noted, refused
 from .graph import ensemble
 from .modelfile import KNOWN, completed, known, model_files
@@ -137,7 +137,7 @@ def _one(folder: Path, meant: Meant) -> tuple[list[Finding], Any]:
     """The findings of a folder by itself, and its configuration as the core completes it."""
     said = []
     if (folder / CONFIG).exists():
-        torn = list(escapes(folder / CONFIG))
+        torn = list(unread(folder / CONFIG))
         if torn:
             return torn, None
         try:
@@ -174,7 +174,7 @@ def _alone(folder: Path, config: Any, meant: Meant, on_disk: bool) -> tuple[list
         *tensors(config, _completes(config, folder)),
     ]
     if not config.HasField("ensemble_scheduling"):
-        found += [*instances(config, meant), *runtime(config, folder), *known(config)]
+        found += [*instances(config, meant), *runtime(config, folder), *known(config, meant)]
         found += parameters(config, folder)
     if on_disk:
         found += [*version_folders(config, folder), *labels(config, folder)]

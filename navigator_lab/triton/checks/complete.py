@@ -41,6 +41,7 @@ _TYPED = {
 }
 _TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
 _BAD_ESCAPE = re.compile(r"""(?<!\\)(?:\\\\)*\\(?![abfnrtv\\'"?0-7xXuU])""")
+_NO_ASCII = re.compile(r"[^\t-\r -~]")
 _AOTI = "2.68"  # the first version whose pytorch backend has a platform of its own for AOTInductor
 
 
@@ -106,14 +107,26 @@ def _first_version(folder: Path) -> dict[str, bool]:
     return {one.name: one.is_dir() for one in (folder / folders[0]).iterdir()}
 
 
-def escapes(path: Path) -> Iterator[Finding]:
-    """Escapes in texts that the server's parser refuses, and the one used here lets pass."""
-    for token in _TOKEN.finditer(path.read_text("utf-8", "replace")):
+def unread(path: Path) -> Iterator[Finding]:
+    """What the server's parser refuses, and the one used here lets pass.
+
+    Escapes in texts, and, outside of texts and comments, blanks that are no ASCII.
+    """
+    text = path.read_text("utf-8", "replace")
+    head = f"failed to read text proto from {path}: "
+    for token in _TOKEN.finditer(text):
         if token[0][0] != "#" and _BAD_ESCAPE.search(token[0]):
             yield refused(
-                f"failed to read text proto from {path}: Invalid escape sequence in string literal.",
+                f"{head}Invalid escape sequence in string literal.",
                 f"write a backslash as \\\\: {token[0]}",
             )
+    found = _NO_ASCII.search(_TOKEN.sub(lambda token: " " * len(token[0]), text))
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        yield refused(
+            f"{head}Interpreting non ascii codepoint {found[0].encode()[0]}.",
+            f"line {line} holds {found[0]!r} where a plain blank is meant",
+        )
 
 
 def too_new(message: Any, meant: Meant) -> Iterator[Finding]:

@@ -12,9 +12,10 @@ from ...errors import PackageError
 from ..artefact import Ports, ports
 from ..config import dtype_name, messages, type_name, type_text
 from ..native import DEFAULT_FILES
-from .finding import Finding, noted, refused
+from .finding import Finding, Meant, noted, refused
 
 KNOWN = (*DEFAULT_FILES, "tensorrtllm", "vllm", "dali", "fil", "identity", "repeat", "square")
+_NO_TENSORFLOW = "2.56"  # the server of 25.03
 LOOKED_INTO = ("onnxruntime", "openvino", "pytorch")
 # What is written where a backend's name is meant.
 _MEANT = {
@@ -30,15 +31,15 @@ def filename(config: Any) -> str:
     return config.default_model_filename or DEFAULT_FILES.get(config.backend, "")
 
 
-def known(config: Any) -> Iterator[Finding]:
+def known(config: Any, meant: Meant) -> Iterator[Finding]:
     """Whether the backend is one that servers have."""
     if not config.backend:
         return
+    message = (
+        f"unable to find backend library for backend '{config.backend}', try specifying runtime on "
+        "the model configuration."
+    )
     if config.backend not in KNOWN:
-        message = (
-            f"unable to find backend library for backend '{config.backend}', try specifying runtime "
-            "on the model configuration."
-        )
         near = difflib.get_close_matches(config.backend.lower(), KNOWN, 1, 0.85)
         intended = _MEANT.get(config.backend.lower()) or (near[0] if near else "")
         if intended:
@@ -53,9 +54,21 @@ def known(config: Any) -> Iterator[Finding]:
                 f"Triton's are {', '.join(KNOWN)}",
             )
     elif config.backend == "tensorflow":
-        yield noted(
-            "Triton's tensorflow backend is not in servers after 25.02",
-            "serve it as ONNX, or with the Python backend",
+        instead = (
+            "export it to ONNX (tf2onnx) and serve that, or serve it with the Python backend "
+            "(navigator_lab.triton.python_model)"
+        )
+        if meant.older_than(_NO_TENSORFLOW):
+            yield noted("Triton's tensorflow backend is not in servers after 25.02", instead)
+        else:
+            yield refused(message, f"servers after 25.02 don't have it: {instead}")
+
+
+def _saved_model(path: Path) -> Iterator[Finding]:
+    if not any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
+        yield refused(
+            f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}",
+            f"{path.name} is the folder that holds saved_model.pb, variables/ and assets/",
         )
 
 
@@ -79,6 +92,11 @@ def _file(path: Path, config: Any) -> Iterator[Finding]:
     backend = config.backend
     if backend == "python":
         yield from _python(path)
+    elif config.platform == "tensorflow_savedmodel":
+        yield from _saved_model(path)
+    elif path.is_file() and not path.stat().st_size:
+        yield refused(f"{path.name} is empty", "put the model's file there")
+        return
     if backend not in LOOKED_INTO:
         return
     try:
