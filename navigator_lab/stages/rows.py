@@ -3,11 +3,14 @@
 `compare` holds a target to the reference alone and at one larger batch; a runtime can be right there
 and wrong at the next size (a kernel of another tile, a buffer that was sized too small). What is
 timed is looked at here, each batch against the one before, with the target as its own witness: the
-limits are wide, and only a row that is another answer altogether is refused.
+limits are wide, and only a row that is another answer altogether is refused. Where a row is a few
+integers, the rows of a batch are judged together: rounding turns one label over where two classes
+are nearly equal, not most of them.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ..types.measure import Tolerance
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 WIDE = 10.0  # times the tolerance: rounding differs from batch to batch, answers don't
 SHARE = 0.5  # of a row's elements beyond that
+FEW = 8  # integers, of which nothing can be said
 
 
 class Rows:
@@ -45,16 +49,32 @@ class Rows:
             known = self.last.get(name, rows[:0])
             if known.shape[1:] != rows.shape[1:]:
                 known = rows[:0]  # its other sizes come from the data
-            scale = _scale(rows, known)
-            for i, row in enumerate(rows):
-                first = i % self.distinct
-                before = known[i] if i < len(known) else rows[first] if first < i else None
-                if before is not None and self._other(row, before, scale):
-                    return (
-                        f"{name}: row {i} of a batch of {len(rows)} is not what the same sample gave "
-                        f"{'in a smaller batch' if i < len(known) else f'as row {first}'}"
-                    )
+            if why := self._which(rows, known):
+                return f"{name}: {why}"
         self.last = {name: np.array(array) for name, array in self._led(arrays).items()}
+        return ""
+
+    def _which(self, rows: np.ndarray, known: np.ndarray) -> str:
+        import numpy as np
+
+        size = len(rows)
+        firsts = [i % self.distinct for i in range(size)]
+        pairs = [
+            (i, rows[i], known[i] if i < len(known) else rows[firsts[i]])
+            for i in range(size)
+            if i < len(known) or firsts[i] < i
+        ]
+        if rows.dtype.kind in "iub" and math.prod(rows.shape[1:]) < FEW:
+            now = np.stack([row for _, row, _ in pairs]) if pairs else rows[:0]
+            before = np.stack([row for _, _, row in pairs]) if pairs else rows[:0]
+            if now.size >= FEW and self._other(now, before, 0.0):
+                return f"most of a batch of {size} is not what the same samples gave before"
+            return ""
+        scale = _scale(rows, known)
+        for i, row, before in pairs:
+            if self._other(row, before, scale):
+                where = "in a smaller batch" if i < len(known) else f"as row {firsts[i]}"
+                return f"row {i} of a batch of {size} is not what the same sample gave {where}"
         return ""
 
     def _led(self, arrays: Arrays) -> Arrays:

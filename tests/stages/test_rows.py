@@ -103,3 +103,21 @@ def test_the_first_batch_is_held_against_its_own_repeats(bench, linear):
             samples=bench.samples(feeds, linear),
             options=Load(batches=(4,), seconds=0.02, min_calls=3),
         )
+
+
+def test_a_label_may_turn_over_where_two_classes_are_nearly_equal(sign):
+    signature = sign({"x": ("float32", ("batch", 8))}, {"label": ("int64", ("batch",))})
+    rows = Rows(signature, DEFAULTS[Precision.FP16], 8)
+    label = np.arange(16) % 8 % 3
+    for batch in (1, 2, 4, 8, 16):
+        turned = label[:batch].copy()
+        turned[0] += batch > 1
+        assert rows.differ({"label": turned}) == ""
+
+
+def test_labels_that_are_others_altogether_are_refused(sign):
+    signature = sign({"x": ("float32", ("batch", 8))}, {"label": ("int64", ("batch",))})
+    rows = Rows(signature, DEFAULTS[Precision.FP16], 8)
+    label = np.arange(8) + 1
+    assert rows.differ({"label": label}) == ""
+    assert "most of a batch of 8" in rows.differ({"label": label * 0})
