@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from navigator_lab.formats.torch_module import FORMAT
 from navigator_lab.types.plugin import Opening, option, runner
 
 from ._torch import PRECISIONS, Session, refuses, session
+from ._torch_ahead import Ahead
 from .torch_eager import on
 
 if TYPE_CHECKING:
@@ -99,6 +100,15 @@ def compile_graphs(model: Product, opening: Opening) -> Iterator[Session]:
         yield running
 
 
+def compiled(module: torch.nn.Module, options: CompileOptions | GraphOptions) -> Any:
+    """The module as torch.compile gives it back: nothing is made before its first call."""
+    import torch
+
+    return torch.compile(
+        module, mode=options.mode, dynamic=options.dynamic, fullgraph=options.fullgraph
+    )
+
+
 @contextmanager
 def _opened(
     model: Product, opening: Opening, options: CompileOptions | GraphOptions
@@ -109,13 +119,13 @@ def _opened(
 
     # Inductor writes the number of threads into its code. With all of them, what is compared is
     # what is timed, and the second process finds the first one's code in inductor's cache.
-    opening = replace(opening, threads=None)
+    opening = replace(opening, options=options, threads=None)
+    closing = ExitStack()
 
     def load(device: torch.device) -> Any:
         module = on(device, model, options.channels_last)
-        made = torch.compile(
-            module, mode=options.mode, dynamic=options.dynamic, fullgraph=options.fullgraph
-        )
+        made = Ahead(compiled(module, options), model, opening, compiled)
+        closing.callback(made.close)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if isinstance(options, GraphOptions):
@@ -132,7 +142,7 @@ def _opened(
 
     torch.compiler.reset()
     # Else dynamo runs the module eagerly after too many shapes, and what is timed is not compiled.
-    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True), closing:
         try:
             with session(opening, load, channels_last=options.channels_last) as running:
                 yield running

@@ -7,6 +7,7 @@ answer is stored as it is, a refusal is an error that says where.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +48,13 @@ def infer(at: At, model: Product, samples: Product) -> Outputs:
     signature = samples.read(Signature)
     feeds = of_samples.read(samples.path)
     cases = of_samples.cases(feeds, signature, options.batch)
+    calls = _shapes(of_samples.each(feeds, cases, signature))
     names = tuple(spec.name for spec in signature.outputs)
     notes: list[str] = []
     dtypes: dict[str, str] = {}
     first: Arrays = {}
     with (
-        at.open(model, at.about, signature, reference=options.reference) as running,
+        at.open(model, at.about, signature, reference=options.reference, calls=calls) as running,
         zipfile.ZipFile(at.out / FILENAME, "w", zipfile.ZIP_STORED, allowZip64=True) as file,
     ):
         # The feeds are copied: a model that works in place must not change what comes after it.
@@ -76,6 +78,16 @@ def infer(at: At, model: Product, samples: Product) -> Outputs:
             f"or draws random numbers, or the runtime is unstable: {'; '.join(changed)}"
         )
     return Outputs(tuple(cases), names, dtypes, bool(changed), tuple(notes))
+
+
+def _shapes(calls: Iterable[Arrays]) -> list[dict[str, tuple[int, ...]]]:
+    """The kinds of shapes among the calls, in order of first appearance."""
+    found: list[dict[str, tuple[int, ...]]] = []
+    for feeds in calls:
+        shape = {name: array.shape for name, array in feeds.items()}
+        if shape not in found:
+            found.append(shape)
+    return found
 
 
 def _ask(

@@ -8,7 +8,7 @@ reason, a form in the dashboard and the contract tests.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +169,7 @@ class Opening:
     options: Any = None  # of the runner's options class, or None for its defaults
     reference: bool = False  # as exact as it goes: no optimisation, no TF32, no autocast
     threads: int | None = None  # None: the runtime's default
+    calls: tuple[dict[str, tuple[int, ...]], ...] = ()  # shapes to come, in order, where known
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +232,13 @@ class At:
         options: Any = None,
         reference: bool = False,
         threads: int | None = None,
+        calls: Sequence[dict[str, tuple[int, ...]]] = (),
     ) -> Iterator[Running]:
-        """The target's runner, with ``model`` opened in it."""
+        """The target's runner, with ``model`` opened in it.
+
+        ``calls``: the shapes by input that it will be called with, in order, for a runtime that
+        can get ready for them.
+        """
         opened = self.runners[target.runner].action
         if options is None:
             options = self.run_options
@@ -240,7 +246,7 @@ class At:
             options = options_of(opened.options, options)
         if threads is None:
             threads = self.threads
-        opening = Opening(target, signature, options, reference, threads)
+        opening = Opening(target, signature, options, reference, threads, tuple(calls))
         with opened.fn(model, opening) as running:
             yield Plain(running) if not hasattr(running, "run") else running
 
