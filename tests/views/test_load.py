@@ -99,3 +99,14 @@ def test_nothing_to_show_is_said():
         load.info([])
     with pytest.raises(RequestError, match="holds no loads"):
         load.info(3)
+
+
+def test_levels_of_sequences_are_said_to_be_so():
+    """A rate of sequences is drawn as the requests that it asks for."""
+    asked = point(5, 39.0, 2, loop="open", arrivals="constant", sequence=8)
+    (curve,) = load.info(LoadTest("m", "s", (asked,))).curves
+    assert (curve.name, curve.levels) == ("open loop, sequences of 8", "sequences/s asked")
+    (one,) = curve.points
+    assert (one.label, one.level, one.x) == ("5 sequences/s asked", 5, 40)
+    closed = LoadTest("m", "s", (point(2, 50, 2, sequence=8),))
+    assert load.info(closed).curves[0].points[0].label == "2 sequences under way"

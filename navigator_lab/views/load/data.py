@@ -118,7 +118,10 @@ def _kind(test: LoadTest) -> str:
         return "sweep"
     loops = {point.loop for point in test.points}
     word = "closed loop" if loops == {"closed"} else "open loop"
-    batch = test.points[0].request_batch if test.points else 1
+    batch, sequence = (
+        (test.points[0].request_batch, test.points[0].sequence) if test.points else (1, 0)
+    )
+    word += f", sequences of {sequence}" if sequence else ""
     return word + (f", requests of {batch}" if batch > 1 else "")
 
 
@@ -132,7 +135,8 @@ def _curve(test: LoadTest, name: str) -> Curve:
         ordered.sort(key=lambda pair: (pair[1].loop, pair[1].level))
     points = tuple(_point(p, i == test.best) for i, p in ordered if math.isfinite(p.p50_ms.value))
     bars = tuple(_bar(p) for _, p in ordered if p.statistics is not None and p.statistics.requests)
-    levels = {"closed": "requests under way", "open": "requests/s asked"}.get(loop, "")
+    what = "sequences" if any(p.sequence for p in test.points) else "requests"
+    levels = {"closed": f"{what} under way", "open": f"{what}/s asked"}.get(loop, "")
     if loop == "sweep":
         levels = " / ".join(_SHORT.get(name, name) for name in test.swept)
     knee = _knee(points) if loop != "sweep" else None
@@ -143,9 +147,10 @@ def label(point: LoadPoint) -> str:
     """A load in a word or two: ``8 under way``, ``200/s asked``, ``8 / 500``."""
     if point.setting:
         return " / ".join(str(value) for value in point.setting.values())
+    what = " sequences" if point.sequence else ""
     if point.loop == "closed":
-        return f"{point.level:g} under way"
-    return f"{point.level:.4g}/s asked"
+        return f"{point.level:g}{what} under way"
+    return f"{point.level:.4g}{what}/s asked"
 
 
 def _point(one: LoadPoint, chosen: bool) -> Point:
@@ -159,8 +164,9 @@ def _point(one: LoadPoint, chosen: bool) -> Point:
         said.append("held up by who sent it, not by the server")
     if one.ended:
         said.append(one.ended)
+    asked = one.level * max(one.sequence, 1)  # in requests
     return Point(
-        label(one), one.level, one.level if one.loop == "open" else one.rate.value, one.rate.value, tuple(i.value for i in found),
+        label(one), one.level, asked if one.loop == "open" else one.rate.value, one.rate.value, tuple(i.value for i in found),
         tuple(i.low for i in found), tuple(i.high for i in found), one.errors, one.kept_up,
         one.sender.limited, "; ".join(said), chosen,
     )  # fmt: skip
