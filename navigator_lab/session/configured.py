@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..stages.package import Package
+from ..stages.package import Package, PackageOptions
+from ..triton.defaults import override
 from ..triton.modelconfig import ModelConfig
+from ..types.plugin import options_of
 
 if TYPE_CHECKING:
     from .explored import Explored
@@ -43,6 +46,21 @@ class Configured:
     def text(self) -> str:
         """``config.pbtxt`` as it will be written."""
         return self.made.config
+
+    def tried(self, fields: Mapping[str, Any]) -> ModelConfig:
+        """The configuration with these fields changed, as `edit` would make it; nothing is built.
+
+        ``max_batch_size`` decides more than its own line: `edit` that one first.
+
+        Raises:
+            RequestError, PackageError: it can't be, or a server would refuse it, in its words.
+        """
+        before = ModelConfig(self.options.get("config") or {}).to_dict()
+        named = {"name": self.made.name, **self.options, "config": {**before, **fields}}
+        options_of(PackageOptions, named)
+        made = self.config
+        override(made.message, dict(fields), {})
+        return made
 
     def edit(self, **fields: Any) -> Configured:
         """The same with some fields of the configuration changed; nothing is written."""

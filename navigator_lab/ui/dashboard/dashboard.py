@@ -19,6 +19,7 @@ from ...types.event import Event, Finished, Progressed, Started
 from ...types.measure import Tolerance
 from ...types.request import Load
 from . import drawing, opening, shipping, showing
+from .configuring import Configuring
 from .displayed import Displayed
 from .pump import Pump
 
@@ -29,6 +30,7 @@ _CHANGES = {
     "wanted": ("code",), "settings": ("matrix", "code"), "until": ("code",),
     "selection": ("code",), "chosen": ("code",), "limits": ("choice", "code"),
     "objective": ("choice", "code"), "repository": ("code",), "axis": ("code",),
+    "configuration": ("config", "code"),
 }  # fmt: skip
 
 
@@ -40,7 +42,8 @@ class Dashboard(Displayed):
 
     The traits that a user moves: `wanted` (targets), `settings` (how they are timed), `selection`,
     `chosen`, `tolerance` (None: the defaults by precision), `limits` (as `Session.choose` takes
-    them), `objective`, `tab`, `axis`, `batch`, `folds`. All can be set and observed from cells.
+    them), `objective`, `configuration` (fields of the package: see `panels.configure.FIELDS`),
+    `tab`, `axis`, `batch`, `folds`. All can be set and observed from cells.
 
     Args:
         session: what `navigator_lab.explore` gave; None to open one here.
@@ -83,6 +86,7 @@ class Dashboard(Displayed):
         super().__init__(settings=dict(SETTINGS))
         self.pick = drawing.picked(self)
         self._pump = Pump(self._draw)
+        self._configuring = Configuring(self)
         self.on_msg(self._message)
         self.observe(self._moved, names=[*_CHANGES, "tolerance", "verify"])
         self.observe(self._changed_session, names="session")
@@ -134,6 +138,10 @@ class Dashboard(Displayed):
             _ = self._lab()[target]
         self.chosen = target
 
+    def preview(self, target: str | None = None) -> None:
+        """Show the configuration of a target's package, to be edited; nothing is written."""
+        self._configuring.show(target or self.target)
+
     def export(self, target: str | None = None, repository: str | Path | None = None) -> None:
         """Put a target's package into a Triton repository, in the background."""
         shipping.start(self, target or self.target, Path(repository or self.repository))
@@ -179,7 +187,7 @@ class Dashboard(Displayed):
             "run": lambda: self.run(content.get("until")),
             "cancel": self.cancel,
             "export": lambda: self.export(content.get("target")),
-            "preview": lambda: shipping.start(self, content.get("target", ""), None),
+            "preview": lambda: self.preview(content.get("target")),
             "log": lambda: showing.log(self, content),
             "detail": lambda: showing.detail(self, content),
             "reproduce": lambda: showing.reproduce(self, content),
@@ -226,7 +234,8 @@ class Dashboard(Displayed):
         if new is not None:
             self.limits = new.limits or self.limits
         self.wanted = []
-        self.exported, self.detail = {}, {}
+        self.exported, self.detail, self.configuration = {}, {}, {}
+        self._configuring.target = ""
         self.folds = {**self.folds, "pick": True, "targets": True, "run": True}
         self._ended = None
         self._pump.mark(*_EVERYTHING)

@@ -54,11 +54,14 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
         )  # fmt: skip
         if panel._ended is not None and panel.choice["choice"] and "choose" not in panel.folds:
             panel.folds = {**panel.folds, "choose": True}
+    if marks & {"config", "choice", "results", "run"} and panel._configuring.target:
+        panel.configured = panel._configuring.drawn()
+        marks.add("code")
     if marks & {"code", "matrix", "run", "results"}:
         panel.code = code.lines(
             panel._opened_as, panel.wanted, panel.until, panel.settings, panel.selection,
             panel.tolerance, panel.limits, panel.objective, panel.axis, panel.chosen,
-            panel.repository, getattr(lab, "id", ""), _fresh(panel),
+            panel.repository, getattr(lab, "id", ""), _fresh(panel), panel.configured.get("asked") or {},
         )  # fmt: skip
     panel._snapshot(not panel.running)
 

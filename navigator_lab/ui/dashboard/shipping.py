@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 _CONFIG = "config.pbtxt"
 
 
-def start(panel: Dashboard, target: str, repository: Path | None) -> None:
-    """Export, or with no repository only show the configuration that an export would have."""
+def start(panel: Dashboard, target: str, repository: Path) -> None:
+    """Export with the configuration as the form has it."""
     lab = panel._lab()
     if not target:
         raise RequestError("there is no target to export", "run some, then choose one")
@@ -30,7 +29,7 @@ def start(panel: Dashboard, target: str, repository: Path | None) -> None:
 
     def go() -> None:
         try:
-            panel.exported = _made(lab, target, repository)
+            panel.exported = _made(panel, lab, target, repository)
         except Exception as error:  # noqa: BLE001 -- a thread has no caller: the panel says it
             known = isinstance(error, NavigatorError)
             panel.exported = {
@@ -43,13 +42,9 @@ def start(panel: Dashboard, target: str, repository: Path | None) -> None:
     threading.Thread(target=go, name="navigator-export", daemon=True).start()
 
 
-def _made(lab: Any, target: str, repository: Path | None) -> dict[str, Any]:
-    if repository is None:
-        with tempfile.TemporaryDirectory(prefix="navigator-lab-preview-") as scratch:
-            config = (lab.package(target, Path(scratch)) / _CONFIG).read_text()
-        return {"state": "done", "target": target, "config": config,
-                "words": "This is what Export writes; nothing was written yet."}  # fmt: skip
-    folder = lab.package(target, repository, overwrite=True)
+def _made(panel: Dashboard, lab: Any, target: str, repository: Path) -> dict[str, Any]:
+    options = panel._configuring.options(lab, target)
+    folder = lab.package(target, repository, overwrite=True, **options)
     return {
         "state": "done",
         "target": target,

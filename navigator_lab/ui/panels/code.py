@@ -22,15 +22,17 @@ def lines(
     repository: str,
     run: str = "",
     fresh: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Runnable text by section. ``lab`` is the session; the first line of all makes it.
 
-    ``fresh`` are the targets that still hold where some are stale; None where all do.
+    ``config`` are fields of the package's configuration. ``fresh`` are the targets that still hold where some are stale; None where all do.
     """
     of = "lab" if fresh is None else f"lab.results.only({list(fresh)!r})"
     only = "" if fresh is None else f", targets={list(fresh)!r}"
     bounds = "".join(f", {key}={value!r}" for key, value in limits.items())
     load = "".join(f", {key}={value!r}" for key, value in settings.items())
+    more = f", config={dict(config)!r}" if config else ""
     pair = ""
     if tolerance is not None:
         pair = ", ".join(f"{key}={value!r}" for key, value in tolerance.items())
@@ -47,8 +49,8 @@ def lines(
         "parallel": "import navigator_lab as nav\n\nview = nav.views.parallel\n"
         f"view.draw(view.info({of}))",
         "compare": "\n".join(f"lab[{name!r}].row" for name in selection[:4]),
-        "choose": f"best = lab.choose({objective!r}{bounds}{only})\nbest.package({repository!r})",
+        "choose": f"best = lab.choose({objective!r}{bounds}{only})\nbest.package({repository!r}{more})",
     }
     if chosen:
-        made["choose"] = f"lab.package({chosen!r}, {repository!r})"
+        made["choose"] = f"lab.package({chosen!r}, {repository!r}{more})"
     return made

@@ -23,7 +23,7 @@ IDLE = {"state": "idle", "until": "", "targets": [], "steps": {}, "states": {}, 
 
 SHOWN = (
     "pick", "matrix", "run_state", "results", "accuracy", "tolerances", "choice", "detail",
-    "printed", "exported", "code",
+    "printed", "configured", "exported", "code",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Panel(anywidget.AnyWidget):
     choice = _shown()
     detail = _shown()
     printed = _shown()
+    configured = _shown()
     exported = _shown()
     code = _shown()
     answered = t.Int(0).tag(sync=True)
@@ -64,6 +65,7 @@ class Panel(anywidget.AnyWidget):
     limits = t.Dict().tag(sync=True)
     objective = t.Unicode("throughput").tag(sync=True)
     repository = t.Unicode("model_repository").tag(sync=True)
+    configuration = t.Dict().tag(sync=True)
     tab = t.Unicode("table").tag(sync=True)
     axis = t.Unicode("p50_ms").tag(sync=True)
     batch = t.Int(0).tag(sync=True)

@@ -2,6 +2,7 @@
 import { h, s, icon, chip, name, glyph } from "./dom.js";
 import { parts, THIN } from "./numbers.js";
 import { limits } from "./shared.js";
+import { form } from "./configure.js";
 
 const GOALS = { throughput: "throughput", latency: "low latency", memory: "little memory", size: "small files" };
 
@@ -30,18 +31,19 @@ export function body(app) {
   const action = target && h("div", { class: "row export" },
     h("label", { class: "sm mut set" }, "into ", h("input", { type: "text", "data-k": "repository", value: app.get("repository"), size: 22, disabled: busy, onchange: (event) => app.set("repository", event.target.value) })),
     h("button", { class: "btn pri", "data-k": "export", "aria-disabled": busy || undefined, onclick: () => { if (!busy) app.act("export", { target }); } }, "Export"),
-    h("button", { class: "btn", "data-k": "preview", "aria-disabled": busy || undefined, onclick: () => { if (!busy) app.act("preview", { target }); } }, "Preview config.pbtxt"));
+    app.get("configured").target !== target && h("button", { class: "btn", "data-k": "preview", "aria-disabled": busy || undefined, onclick: () => { if (!busy) app.act("preview", { target }); } }, "Preview and edit config.pbtxt"));
   const state = made.state && made.target === target && h("div", { class: `note ${made.state === "failed" ? "err" : "info"}`, role: "status" },
     h("span", { class: `s-${{ working: "running", failed: "failed", done: "done" }[made.state]}` }, icon({ working: "running", failed: "failed", done: "done" }[made.state])),
     h("div", {}, h("span", { class: "wrap" }, made.words), made.remedy && h("p", { class: "sm" }, `Remedy: ${made.remedy}`)));
-  const config = made.config && made.target === target && h("div", {},
+  const done = made.state === "done" && made.target === target;
+  const written = done && app.get("configured").target !== target && [
     h("div", { class: "row" }, h("span", { class: "mono" }, "config.pbtxt"), h("span", { class: "sp" }), h("button", { class: "lnk sm", "data-k": "copy-config", onclick: () => app.copy(made.config, "config.pbtxt") }, "Copy")),
-    h("pre", { class: "log pb", tabindex: 0, role: "region", "aria-label": "config.pbtxt" }, made.config),
-    made.state === "done" && made.serve && h("div", {}, h("span", { class: "sm mut" }, "On the server, type"), h("pre", { class: "log wrap", tabindex: 0 }, made.serve)));
+    h("pre", { class: "log pb", tabindex: 0, role: "region", "aria-label": "config.pbtxt" }, made.config)];
+  const serve = done && [h("p", { class: "sm mut" }, "On the server, type"), h("pre", { class: "log wrap", tabindex: 0 }, made.serve)];
   return h("div", {}, h("div", { class: "ch" }, h("div", {}, goal,
     error && h("div", { class: "note warn", role: "status" }, h("span", { class: "s-stale" }, icon("stale")), h("div", {}, h("strong", { class: "pre" }, error), remedy && h("p", { class: "sm" }, `Remedy: ${remedy}`))),
-    said, own, action, state, app.code("choose")),
-  h("div", {}, config || h("p", { class: "sm mut" }, target ? "The preview shows config.pbtxt as it will be exported; it writes nothing into your repository." : ""))));
+    said, own, action, state, serve, app.code("choose")),
+  target ? h("div", {}, written || form(app, target)) : null));
 }
 
 function rank(app, choice) {

@@ -9,6 +9,7 @@ import * as matrix from "./matrix.js";
 import * as stages from "./stages.js";
 import * as results from "./results.js";
 import * as choose from "./choose.js";
+import * as configure from "./configure.js";
 
 const SECTIONS = { pick: ["Model and samples", pick], targets: ["Targets", matrix], run: ["Run", stages], results: ["Results", results], choose: ["Choose and export", choose] };
 // Which sections a trait is drawn in; the head is drawn with every one.
@@ -16,7 +17,7 @@ const DRAWN = {
   pick: ["pick", "targets", "run"], matrix: ["targets", "run"], wanted: ["targets", "run"], settings: ["targets"], run_state: ["pick", "targets", "run", "results", "choose"],
   printed: ["run"], results: ["pick", "results", "choose"], accuracy: ["results"], tolerances: ["results"], tolerance: ["results", "choose"], limits: ["targets", "results", "choose"],
   selection: ["results"], chosen: ["results", "choose"], tab: ["results"], axis: ["results"], batch: ["results"], detail: ["results"], choice: ["choose"], objective: ["targets", "choose"],
-  exported: ["choose"], repository: ["choose"], code: Object.keys(SECTIONS), folds: Object.keys(SECTIONS), until: ["targets"], answered: [],
+  exported: ["choose"], configured: ["choose"], configuration: ["choose"], repository: ["choose"], code: Object.keys(SECTIONS), folds: Object.keys(SECTIONS), until: ["targets"], answered: [],
 };
 
 const TYPED = "input[type=text], textarea, select";
@@ -172,6 +173,7 @@ export function render({ model, el }) {
   function told(key) {
     if (["accuracy", "tolerances", "tolerance", "results"].includes(key)) app.forget();
     if (key === "answered") { app.local.answered = Math.max(app.local.answered ?? 0, model.get("answered")); app.local.late = false; head(); }
+    if (key === "configured") configure.live(app);
     hold.told(...(DRAWN[key] ?? []));
   }
   for (const key of Object.keys(DRAWN)) {
