@@ -184,4 +184,4 @@ def unsure(total: np.ndarray, load: Load) -> str:
 
 def p50_text(p50: Interval) -> str:
     """A median in nanoseconds, for people."""
-    return f"p50 {p50.value / 1e6:.3g} ms ± {(p50.high - p50.low) / 2e6:.2g}"
+    return f"p50 {p50.value / 1e6:.3g} ms ±{(p50.high - p50.low) / 2 / p50.value:.1%}"

@@ -186,11 +186,10 @@ def _ms(interval: Interval) -> Interval:
 
 
 def _said(timing: BatchTiming) -> str:
-    p50 = timing.p50_ms
-    return (
-        f"batch {timing.batch}: p50 {p50.value:.3g} ms ± {(p50.high - p50.low) / 2:.2g}, "
-        f"{timing.throughput.value:.4g} samples a second"
-    )
+    p50, rate = timing.p50_ms, timing.throughput.value
+    many = f"{rate:,.0f}" if rate >= 1000 else f"{rate:.3g}"
+    share = (p50.high - p50.low) / 2 / p50.value
+    return f"batch {timing.batch}: p50 {p50.value:.3g} ms ±{share:.1%}, {many} samples a second"
 
 
 def _too_much(batch: int, peaks: list[int]) -> str:

@@ -26,10 +26,10 @@ def test_the_configuration_is_edited_and_exported(notebook, page):
     assert page.evaluate("document.activeElement.dataset.k") == "cfg-max_batch_size"
     lines = page.locator("[data-k=cfg-lines]")
     lines.fill("response_cache { enable: yes }")
-    nb.until("nl.querySelector('.cfg .bad:not(:empty)')?.textContent.includes('enable')")
+    nb.until("nl.querySelector('.cfg .wrong:not(:empty)')?.textContent.includes('enable')")
     lines.fill("response_cache { enable: true }")
     nb.until(
-        "!nl.querySelector('.cfg .bad:not(:empty)') && nl.querySelector('.cfg .pb').textContent.includes('response_cache')"
+        "!nl.querySelector('.cfg .wrong:not(:empty)') && nl.querySelector('.cfg .pb').textContent.includes('response_cache')"
     )
     text = page.locator(".cfg .pb").text_content()
     page.locator("[data-k=export]").click()

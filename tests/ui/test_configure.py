@@ -72,7 +72,9 @@ def test_what_is_edited_is_seen_copied_and_exported(panel, lab, tmp_path):
     assert config.dynamic_batching["preferred_batch_size"] == [2, 8]
     assert config.dynamic_batching["max_queue_delay_microseconds"] == 150
     assert config.dynamic_batching["preserve_ordering"] is True
-    assert [(one["count"], one["kind"]) for one in config.instance_group] == [(2, "KIND_AUTO")]
+    assert [(one["count"], one.get("kind", "KIND_AUTO")) for one in config.instance_group] == [
+        (2, "KIND_AUTO")
+    ]
     assert config.response_cache == {"enable": True}
     assert config.parameters["a"] == "b"
     panel.repository = str(tmp_path / "by_code")

@@ -236,7 +236,9 @@ class Dashboard(Displayed):
         self.wanted = []
         self.exported, self.detail, self.configuration = {}, {}, {}
         self._configuring.target = ""
-        self.folds = {**self.folds, "pick": True, "targets": True, "run": True}
+        # Of a run that was loaded from a file nothing can be run: its results are what there is.
+        runs = new is None or hasattr(new, "start") or hasattr(new, "poll")
+        self.folds = {**self.folds, "pick": runs, "targets": runs, "run": runs}
         self._ended = None
         self._pump.mark(*_EVERYTHING)
 
@@ -261,7 +263,7 @@ class Dashboard(Displayed):
         stamp = time.strftime("%H:%M:%S", time.localtime(event.at or None))
         match event:
             case Started(step, why, _):
-                self._said.append(f"{stamp}  {step}  {'; '.join(why)}".rstrip())
+                self._said.append(f"{stamp}  {step}  starts: {'; '.join(why) or 'asked for'}")
             case Progressed(step, text, _, _):
                 self._said.append(f"{stamp}  {step}  {text}")
             case Finished(step, outcome, _, _, log):

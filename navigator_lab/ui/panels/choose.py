@@ -39,7 +39,9 @@ def choice(
         said.insert(0, f"{bytes_(best.value)} at its peak")
     if objective == "size":
         said.insert(0, f"{bytes_(best.value)} of files")
-    if row.worst_ratio is not None:
+    if row.worst_ratio == 0:
+        said.append("the same answers")
+    elif row.worst_ratio is not None:
         said.append(f"error {ratio(row.worst_ratio)}× the tolerance")
     return {
         "choice": {
@@ -71,8 +73,13 @@ def _lines(best: Any, stale: Collection[str]) -> list[str]:
     first = {reason: target for target, reason in reversed(out)}
     for reason, count in why.most_common(3):
         who = first[reason] if count == 1 else f"{first[reason]} and {count - 1} more"
-        lines.append(f"Left out: {who}: {' '.join(reason.split())[:200].rstrip('.')}.")
+        lines.append(f"Left out: {who}: {_cut(reason)}")
     return lines
+
+
+def _cut(reason: str, most: int = 200) -> str:
+    text = " ".join(reason.split())
+    return f"{text.rstrip('.')}." if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} …"
 
 
 def _rank(

@@ -2,7 +2,7 @@
 import { h, s, icon, chip, name, glyph } from "./dom.js";
 import { parts, THIN } from "./numbers.js";
 import { limits } from "./shared.js";
-import { form } from "./configure.js";
+import { form, hint } from "./configure.js";
 
 const GOALS = { throughput: "throughput", latency: "low latency", memory: "little memory", size: "small files" };
 
@@ -42,8 +42,8 @@ export function body(app) {
   const serve = done && [h("p", { class: "sm mut" }, "On the server, type"), h("pre", { class: "log wrap", tabindex: 0 }, made.serve)];
   return h("div", {}, h("div", { class: "ch" }, h("div", {}, goal,
     error && h("div", { class: "note warn", role: "status" }, h("span", { class: "s-stale" }, icon("stale")), h("div", {}, h("strong", { class: "pre" }, error), remedy && h("p", { class: "sm" }, `Remedy: ${remedy}`))),
-    said, own, action, state, serve, app.code("choose")),
-  target ? h("div", {}, written || form(app, target)) : null));
+    said, own, action, state, app.code("choose")),
+  target ? h("div", {}, serve, written || hint(app, target)) : null, target && form(app, target)));
 }
 
 function rank(app, choice) {

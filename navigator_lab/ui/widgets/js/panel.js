@@ -26,6 +26,7 @@ let count = 0;
 export function render({ model, el }) {
   const root = h("div", { class: "nl", role: "region", "aria-label": "navigator_lab" });
   el.replaceChildren(root);
+  let width = 0;
   const seen = new Map(); // target -> verdict, under the tolerance as it is now
   const dark = () => {
     const marked = root.closest("[data-jp-theme-light]")?.dataset.jpThemeLight ?? document.body.dataset.jpThemeLight;
@@ -63,8 +64,8 @@ export function render({ model, el }) {
     doubts: () => [...new Set(app.rows().flatMap((r) => r.warnings ?? []))].slice(0, 3),
     batch: () => model.get("batch") || common(app.rows()),
     colour(family) { const pair = app.get("results").colours?.[family]; return pair ? pair[dark() ? 1 : 0] : "var(--muted)"; },
-    width: () => root.clientWidth || 900,
-    viewWidth: () => (root.clientWidth || 900) - (root.clientWidth > 1179 ? 36 + 16 + 264 + 24 : root.clientWidth > 939 ? 52 : 32),
+    width: () => root.clientWidth || width || 900, // it has none while the host changes its theme
+    viewWidth: () => app.width() - (app.width() > 1179 ? 36 + 16 + 264 + 24 : app.width() > 939 ? 52 : 32),
     redraw: (section) => later(section),
     fold(section, open) { app.set("folds", { ...model.get("folds"), [section]: open }); },
     code(key) {
@@ -164,7 +165,7 @@ export function render({ model, el }) {
   // The click comes with the release, and what it does is done before anything is drawn.
   listen(window, ["pointerup", "pointercancel", "blur"], (event) => { if (event.type !== "blur" || event.target === window) setTimeout(hold.release, 0); });
   listen(window, ["pointermove"], (event) => { if (!event.buttons && hold.pressed) hold.release(); });
-  const left = () => { if (deferred.size && !root.querySelector(":focus:is(input[type=text], textarea, select)")) { later(...deferred); deferred.clear(); } };
+  const left = () => { if (deferred.size && !root.querySelector(":focus:is(input[type=text], textarea, select)")) { hold.told(...deferred); deferred.clear(); } };
   root.addEventListener("focusout", () => setTimeout(left, 0));
   root.addEventListener("change", (event) => { if (event.target.matches("select, input[type=text]")) event.target.blur(); });
   // Lab's own shortcuts must not act on what is typed or moved here.
@@ -184,7 +185,6 @@ export function render({ model, el }) {
   app.local.asked = model.get("answered"); // numbers go on after a reload
   app.local.answered = model.get("answered");
 
-  let width = 0;
   const resized = new ResizeObserver(() => { if (Math.abs(root.clientWidth - width) > 4) { width = root.clientWidth; later("run", "results"); } });
   resized.observe(root);
   const themed = new MutationObserver(() => { root.dataset.dark = String(dark()); later(...Object.keys(SECTIONS)); });

@@ -36,7 +36,7 @@ export function view(app) {
   const { axes, lines } = across(app.rows(), app.batch(), app.get("limits"), (r) => app.judge(r));
   const bar = h("div", { class: "row bars" }, limits(app), h("span", { class: "sp" }), batches(app));
   if (!lines.length) return h("div", {}, bar, h("p", { class: "empty mut" }, "No target was timed yet. Profile some: each becomes a line here."));
-  const width = Math.max(app.viewWidth(), 520);
+  const width = Math.max(app.viewWidth(), 580);
   const height = 330;
   const X = (i) => 46 + (axes.length > 1 ? (i * (width - 110)) / (axes.length - 1) : 0);
   const up = (axis) => axis.key === "throughput";

@@ -195,5 +195,5 @@ function log(app, run) {
         h("option", { value: "" }, "the current step"),
         Object.entries(run.steps).filter(([, x]) => ["done", "failed", "running", "cached"].includes(x.state))
           .map(([label, x]) => h("option", { value: label, selected: label === shown.step }, `${label} (${x.state})`)))),
-    h("pre", { class: "log", tabindex: 0, role: "region", "aria-label": "Log" }, (shown.step ? shown.text : (shown.text ?? "").split("\n").slice(-10).join("\n")) || "It printed nothing."));
+    h("pre", { class: app.running() && !shown.step ? "log last" : "log", tabindex: 0, role: "region", "aria-label": "Log" }, (shown.step ? shown.text : (shown.text ?? "").split("\n").slice(-10).join("\n")) || "It printed nothing."));
 }

@@ -23,7 +23,8 @@ export function view(app) {
   const selected = app.local.error;
   const order = [...rows].sort((a, b) => (app.judge(b).worst ?? -1) - (app.judge(a).worst ?? -1));
   const cells = order.map(() => []);
-  const grid = h("table", { class: outputs.length > 8 ? "hm tall" : "hm", role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
+  const tall = outputs.length > 8;
+  const grid = h("table", { class: tall ? "hm tall" : "hm", style: `min-width:${220 + outputs.length * (tall ? 33 : 64)}px`, role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Target, worst first"), outputs.map((o) => h("th", { scope: "col", class: "mono", title: o }, h("span", { class: "cut" }, o))))),
     h("tbody", {}, order.map((row, r) => h("tr", { "aria-selected": String(app.get("selection").includes(row.target)) },
       h("th", { scope: "row" }, h("button", { tabindex: -1, class: "tn", onclick: (event) => pick(app, row.target, event) }, glyph(row.precision, app.colour(row.family)), name(row.target))),
@@ -46,7 +47,8 @@ export function view(app) {
   });
   const write = ([row, output, button]) => {
     const cell = app.judge(row).cells?.[output];
-    const words = !cell ? "–" : cell.passed ? ratio(cell.ratio) : `× ${ratio(cell.ratio)}`;
+    const number = cell && (tall && cell.ratio < 0.01 && cell.ratio >= 0.001 ? cell.ratio.toPrecision(1) : ratio(cell.ratio));
+    const words = !cell ? "–" : cell.passed ? number : `×${tall ? "" : " "}${number}`;
     if (button.textContent !== words) button.textContent = words;
     const ground = cell ? (cell.passed ? tint(Math.min(cell.ratio, 1)) : tint(Math.max(cell.ratio, 1.05))) : "transparent";
     if (button.dataset.ground !== ground) button.style.background = button.dataset.ground = ground;
