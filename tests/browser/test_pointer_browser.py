@@ -41,9 +41,12 @@ def test_nothing_is_replaced_under_the_pointer(notebook, page):
         " && nl.querySelector('.sec-results .lim') && !pressed.isConnected"
     )
     nb.ask("setattr(lab, 'limits', {})")
+    nb.until("!nl.querySelector('.lim') && nl.querySelector('.say')")
     # a slider that is held, even at rest, judges here; the kernel hears of it on release
     page.locator("[data-k=tab-tolerance]").click()
     nb.until("nl.querySelector('.tell strong').textContent === '3 of 3 within tolerance'")
+    nb.ask("dash.settle()")  # a redraw that is due would replace it before it is pressed
+    page.wait_for_timeout(200)
     slider = page.locator("[data-k=tol-absolute]")
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
