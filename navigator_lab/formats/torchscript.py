@@ -13,6 +13,7 @@ from navigator_lab.types import samples as sampling
 from navigator_lab.types.plugin import At, Format, TritonBackend, edge, option
 from navigator_lab.types.pytree import unflatten
 from navigator_lab.types.signature import Signature
+from navigator_lab.types.target import Precision
 
 from ._torch import CannotBuild, Exported, flat, load, prove, quiet_build, tensors_of, trials
 from ._torch_reasons import explain, said
@@ -77,9 +78,13 @@ def trace(at: At, model: Product, samples: Product) -> Exported:
     state = [(buffer, buffer.clone()) for buffer in module.buffers()]
     with quiet_build() as notes:
         try:
-            made = torch.jit.trace(
-                module, example, check_trace=at.options.check, strict=at.options.strict
-            )
+            # A traced convolution keeps what cuDNN was allowed while it was traced, for ever: fp32
+            # would be computed in TF32 (seen on an H100: 47 dB where 105 were asked).
+            tf32 = at.about.precision is Precision.TF32
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=tf32):
+                made = torch.jit.trace(
+                    module, example, check_trace=at.options.check, strict=at.options.strict
+                )
         except Exception as error:  # foreign code: any class may come
             raise CannotBuild(f"torch.jit.trace refuses the model: {said(error)}") from error
         for buffer, before in state:  # a forward that counts has counted while it was traced

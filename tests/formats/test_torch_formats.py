@@ -37,6 +37,23 @@ def test_same_answers_in_fp32(tmp_path, model, format):
     tm.same(made.answers(built, f"{format}:fp32@{WAYS[format]}-cpu"), reference(made))
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_a_trace_keeps_convolutions_in_the_precision_that_it_is_of(tmp_path, precision):
+    made = tm.ALL["cnn"](tmp_path)
+    before = torch.backends.cudnn.allow_tf32
+    built = made.build(
+        "torch:fp32", *(["torch:tf32"] * (precision == "tf32")), f"torchscript:{precision}"
+    )
+    assert torch.backends.cudnn.allow_tf32 == before
+    with _torch.quiet_build():
+        loaded = torch.jit.load(str(built.path / "model.pt"))
+    nodes = loaded.inlined_graph.findAllNodes("aten::_convolution")
+    # _convolution(..., benchmark, deterministic, cudnn_enabled, allow_tf32)
+    kept = [[value.toIValue() for value in list(node.inputs())[-4:]] for node in nodes]
+    assert kept
+    assert all(one == [False, False, True, precision == "tf32"] for one in kept)
+
+
 @pytest.mark.parametrize("format", ["torch", *WAYS])
 @pytest.mark.parametrize(
     ("model", "precision"),
