@@ -47,7 +47,8 @@ def test_a_trace_keeps_convolutions_in_the_precision_that_it_is_of(tmp_path, pre
     assert torch.backends.cudnn.allow_tf32 == before
     with _torch.quiet_build():
         loaded = torch.jit.load(str(built.path / "model.pt"))
-    nodes = loaded.inlined_graph.findAllNodes("aten::_convolution")
+    graph = loaded.inlined_graph  # its nodes live as long as it
+    nodes = graph.findAllNodes("aten::_convolution")
     # _convolution(..., benchmark, deterministic, cudnn_enabled, allow_tf32)
     kept = [[value.toIValue() for value in list(node.inputs())[-4:]] for node in nodes]
     assert kept
