@@ -40,6 +40,9 @@ def test_the_knee_is_where_latency_takes_over():
     straight = replace(BENT, points=tuple(point(i, 100 * i, 1 + i) for i in (1, 2, 3, 4)))
     assert load.info(straight).curves[0].knee is None
     assert load.info(replace(BENT, points=BENT.points[:2])).curves[0].knee is None
+    wavers = zip((50, 150, 300, 600), (1.70, 1.71, 1.94, 2.43), strict=True)  # far from its limits
+    calm = replace(BENT, points=tuple(point(i, rate, ms) for i, (rate, ms) in enumerate(wavers, 1)))
+    assert load.info(calm).curves[0].knee is None
 
 
 def test_bars_hold_all_of_the_latency():
@@ -85,6 +88,13 @@ def test_a_sweep_marks_what_was_chosen():
         "p99 ≤ 9"
         in json.loads(load.draw(load.info(swept)).to_json())["layout"]["shapes"][0]["label"]["text"]
     )
+
+
+def test_a_page_of_several_tells_each():
+    text = load.page([BENT, replace(BENT, model="other")])
+    assert "<pre style" in text
+    assert text.count("load on ") == 2
+    assert "[load on" not in text
 
 
 def test_a_page_needs_no_network():

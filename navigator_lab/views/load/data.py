@@ -12,6 +12,7 @@ from ...types.served import LoadPoint, LoadTest
 
 QUANTILES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 BEND = 0.1  # less of it is noise
+TAKES_OVER = 2.0  # beyond a knee latency at least doubles; what only wavers has none
 PARTS = ("queue", "copy in", "compute", "copy out")
 _SHORT = {
     "max_batch_size": "max batch",
@@ -85,7 +86,7 @@ def info(given: Any) -> Info:
     Raises:
         RequestError: there are no loads.
     """
-    tests = _tests(given)
+    tests = tests_of(given)
     curves = []
     for test in tests:
         name = test.model if len({t.model for t in tests}) > 1 else ""
@@ -97,7 +98,12 @@ def info(given: Any) -> Info:
     return Info(", ".join(dict.fromkeys(names)), tuple(curves), remark)
 
 
-def _tests(given: Any) -> list[LoadTest]:
+def tests_of(given: Any) -> list[LoadTest]:
+    """The loads that something holds.
+
+    Raises:
+        RequestError: there are none.
+    """
     run = getattr(given, "run_data", None)
     if run is not None:
         given = run.loads
@@ -202,4 +208,5 @@ def _knee(points: tuple[Point, ...]) -> int | None:
         return (points[i].x - first.x) / wide - (points[i].ms[at] - first.ms[at]) / tall
 
     best = max(fine[1:-1], key=below)
-    return best if below(best) > BEND else None
+    takes_over = last.ms[at] >= TAKES_OVER * points[best].ms[at]
+    return best if below(best) > BEND and takes_over else None

@@ -232,7 +232,8 @@ def _batches(go: Any, bars: tuple[Bar, ...], look: Theme, dark: bool) -> list[An
 
 
 def _name(bar: Bar) -> str:
-    return safe(bar.label.removesuffix(" under way").removesuffix("/s asked"))
+    short = bar.label.removesuffix(" under way").removesuffix("/s asked")
+    return safe(short.removesuffix(" sequences"))
 
 
 def _shade(share: float, dark: bool) -> str:
@@ -247,7 +248,9 @@ def _ink(share: float, dark: bool) -> str:
 
 def _ticks(info: Info) -> dict[str, Any]:
     """1, 2, 5 of each decade in reach."""
-    values = [v for c in info.curves for p in c.points for v in (p.ms[0], p.ms[-1]) if v > 0]
+    points = [p for c in info.curves for p in c.points]
+    ends = [v for p in points for v in (p.ms[0], p.ms[-1], p.low[0], p.high[0], p.high[-1])]
+    values = [v for v in ends if math.isfinite(v) and v > 0]
     values += [c.limit_ms for c in info.curves if c.limit_ms]
     if not values:
         return {}
