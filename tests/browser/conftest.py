@@ -54,6 +54,15 @@ def _port() -> int:
         return int(found.getsockname()[1])
 
 
+def _end(server):
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory):
     """One server for the whole session: (address, folder of notebooks)."""
@@ -97,14 +106,15 @@ def jupyter(tmp_path_factory):
             break
         except OSError:
             if server.poll() is not None:
-                break
+                raise RuntimeError(log.read_text()[-3000:]) from None
             time.sleep(0.1)
     else:
-        server.terminate()
+        _end(server)
         raise RuntimeError(log.read_text()[-3000:])
-    yield url, root
-    server.terminate()
-    server.wait(20)
+    try:
+        yield url, root
+    finally:
+        _end(server)
 
 
 @pytest.fixture
@@ -133,9 +143,10 @@ def voila(tmp_path):
         if server.poll() is not None:
             raise RuntimeError(log.read_text()[-3000:])
         time.sleep(0.1)
-    yield url, tmp_path
-    server.terminate()
-    server.wait(20)
+    try:
+        yield url, tmp_path
+    finally:
+        _end(server)
 
 
 class Notebook:
@@ -252,9 +263,11 @@ def notebook(page, jupyter, heard):
         made.append(one)
         return one
 
-    yield make
-    for one in made:
-        one.page.evaluate(
-            "() => jupyterapp.shell.currentWidget?.sessionContext?.shutdown()?.catch(() => null)"
-        )
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.page.evaluate(
+                "() => jupyterapp.shell.currentWidget?.sessionContext?.shutdown()?.catch(() => null)"
+            )
     assert not heard
