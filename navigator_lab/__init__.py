@@ -11,6 +11,7 @@ The map of rooms:
 - `catalog`: collects what plug-ins declare; what is reachable, what is missing and why
 - `plan`: a request becomes steps; pure
 - `engine`: settles steps, from the store or in a worker process
+- `environments`: interpreters by name, for what can't live beside the rest
 - `choose`: rows, an objective and limits become a choice; pure
 - `triton`: the shipping side: configuration, repository, checks, server
 - `views`: how results read: plain data first, then a drawing
@@ -28,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .environments import environment
     from .session import Explored, Job, Session, attach, explore, load
     from .types.measure import Tolerance
     from .types.request import Load, Request
@@ -47,6 +49,7 @@ _WHERE = {
     "Tolerance": "types.measure",
     "Variant": "types.target",
     "attach": "session",
+    "environment": "environments",
     "explore": "session",
     "load": "session",
 }
@@ -64,6 +67,7 @@ __all__ = [
     "Variant",
     "__version__",
     "attach",
+    "environment",
     "explore",
     "load",
 ]

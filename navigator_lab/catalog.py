@@ -22,7 +22,16 @@ from types import ModuleType
 from typing import TypeVar
 
 from .errors import RequestError
-from .types.plugin import Action, Edge, Format, Host, Runner, Unavailable
+from .types.plugin import (
+    Action,
+    Edge,
+    Format,
+    Host,
+    Runner,
+    Unavailable,
+    alternatives,
+    old_enough,
+)
 from .types.target import CPU, Device, Precision, Target, Variant
 
 ROOMS = ("formats", "runners", "stages")
@@ -97,10 +106,22 @@ class Catalog:
     def unavailable(self, action: Action, host: Host, versions: Versions) -> Unavailable | None:
         """Why an action can't work here, or None."""
         for need in action.needs:
-            names = need.split("|")
-            if not any(versions(name, action) for name in names):
-                wanted = " or ".join(names)
-                return Unavailable(f"{wanted} is not installed", f"pip install {names[0]}")
+            every = alternatives(need)
+            have = [(name, versions(name, action), below) for name, below in every]
+            if any(old_enough(version, below) for _, version, below in have):
+                continue
+            name, below = every[0]
+            newer = [f"{n} {version}" for n, version, _ in have if version]
+            wanted = " or ".join(name for name, _ in every)
+            reason = (
+                f"it needs {name} below {below}, and {newer[0]} is installed"
+                if newer
+                else (f"{wanted}{f' below {below}' if below else ''} is not installed")
+            )
+            remedy = f"pip install {name if not below else repr(f'{name}<{below}')}"
+            if action.environment:
+                remedy = f"navigator-lab env create {action.environment}"
+            return Unavailable(reason, remedy)
         return action.check(host) if action.check else None
 
     def aliases(self, action: Action) -> tuple[str, ...]:
@@ -108,10 +129,10 @@ class Catalog:
         format's."""
         for one in self.runners.values():
             if one.action is action:
-                return (action.name, one.name, *one.formats)
+                return (action.name, one.name, *one.formats, action.environment)
         for edge in self.edges:
             if edge.action is action:
-                return (action.name, edge.pairs[0][1].format)
+                return (action.name, edge.pairs[0][1].format, action.environment)
         return (action.name,)
 
     def ways(self, source: Variant, host: Host, versions: Versions) -> dict[Variant, Way]:

@@ -10,7 +10,10 @@ from typing import Any
 
 from .catalog import Catalog
 from .engine.host import host, version_here
+from .environments import Environment, registered
+from .errors import NavigatorError
 from .types.codec import encode
+from .types.plugin import alternatives, old_enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Diagnosis:
     needs: tuple[Need, ...]
     formats: tuple[tuple[str, str], ...]  # (format, why no runner can run it here, or "")
     broken: tuple[tuple[str, str], ...]
+    environments: tuple[tuple[str, str, str], ...] = ()  # (name, python, what it has or lacks)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as ``--json`` prints it."""
@@ -44,6 +48,10 @@ class Diagnosis:
             ],
             "formats": [
                 {"format": name, "available": not why, "reason": why} for name, why in self.formats
+            ],
+            "environments": [
+                {"name": name, "python": python, "state": said}
+                for name, python, said in self.environments
             ],
             "broken": [{"plugin": name, "reason": why} for name, why in self.broken],
         }
@@ -70,6 +78,9 @@ class Diagnosis:
         lines.append("")
         for name, why in self.formats:
             lines.append(f"{'–' if why else '✓'} format {name:<20} {why}".rstrip())
+        lines += [
+            f"  environment {n:<15} {said}  ({python})" for n, python, said in self.environments
+        ]
         lines += [f"✗ plug-in {name}: {why}" for name, why in self.broken]
         return "\n".join(lines)
 
@@ -90,9 +101,11 @@ def diagnose(plugins: tuple[str, ...] = ()) -> Diagnosis:
             serves.setdefault(need, {action.name})
     needs = []
     for need, uses in sorted(serves.items()):
-        names = need.split("|")
-        found = next((f"{v}" for n in names if (v := version_here(n))), None)
-        needs.append(Need(names[0], found, tuple(sorted(uses)), f"pip install {names[0]}"))
+        (name, below), *others = alternatives(need)
+        every = [(n, version_here(n), b) for n, b in ((name, below), *others)]
+        found = next((v for _, v, bound in every if old_enough(v, bound)), None)
+        shown = f"{name}<{below}" if below else name
+        needs.append(Need(shown, found, tuple(sorted(uses)), f"pip install '{shown}'"))
     compiler = shutil.which("g++") or shutil.which("clang++")
     tool = Need("g++", compiler, ("aoti", "torch.compile"), "apt-get install g++")
     needs.append(tool)
@@ -111,5 +124,31 @@ def diagnose(plugins: tuple[str, ...] = ()) -> Diagnosis:
             assert first is not None
             why = f"{first.reason} → {first.remedy}"
         formats.append((name, why))
+    environments = []
+    for one in registered().values():
+        environments.append((one.name, one.python, _state(one, catalog)))
     python = f"{platform.python_version()} at {sys.executable}"
-    return Diagnosis(known, python, tuple(needs), tuple(formats), tuple(catalog.broken.items()))
+    return Diagnosis(
+        known,
+        python,
+        tuple(needs),
+        tuple(formats),
+        tuple(catalog.broken.items()),
+        tuple(environments),
+    )
+
+
+def _state(one: Environment, catalog: Catalog) -> str:
+    """What of the actions that want an environment works there."""
+    try:
+        versions = one.versions
+    except NavigatorError as error:
+        return str(error.message)
+    wanted = [a for a in catalog.actions.values() if a.environment == one.name]
+    lacking = {
+        why.reason
+        for action in wanted
+        if (why := catalog.unavailable(action, host(), lambda name, _: versions.get(name)))
+    }
+    can = ", ".join(sorted(action.name for action in wanted))
+    return "; ".join(sorted(lacking)) or (f"can do {can}" if can else "nothing asks for it by name")

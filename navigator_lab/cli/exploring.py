@@ -30,13 +30,16 @@ def declare(commands: Commands) -> None:
         commands, "run", _run, "explore a model: build, compare, time and verify its targets"
     )
     one.add_argument(
-        "model", help='an ONNX, TorchScript or .pt2 file, or "package.module:function"'
+        "model",
+        help="an ONNX, TorchScript, .pt2, .keras or TFLite file, a SavedModel folder, or "
+        '"package.module:function"',
     )
     one.add_argument("--samples", required=True, metavar="FILE", help="an .npz of inputs by name")
     one.add_argument("--name", help="of the model (default: from its file)")
     one.add_argument(
         "--verify", metavar="MODULE:FUNCTION", help="your metric: (outputs, reference)"
     )
+    one.add_argument("--signature", metavar="NAME", help="of a SavedModel that has several")
     one.add_argument("--no-batch", action="store_true", help="the model has no batch axis")
     one.add_argument("--trust", action="store_true", help="open pickled files, which can run code")
     one.add_argument("--relative", type=float, help="tolerance: share of the reference's value")
@@ -136,7 +139,7 @@ def _run(asked: argparse.Namespace) -> int:
     more = {"batch_axis": None} if asked.no_batch else {}
     with explore(
         asked.model, asked.samples, name=asked.name, workspace=asked.workspace,
-        trust=asked.trust, plugins=asked.plugins, **more,
+        trust=asked.trust, signature=asked.signature, plugins=asked.plugins, **more,
     ) as lab:  # fmt: skip
         results = lab.run(**wanted)
         if asked.save:

@@ -68,6 +68,7 @@ def _package(asked: argparse.Namespace) -> int:
     from ..engine.engine import Engine
     from ..engine.host import host, version_in
     from ..engine.store import Store
+    from ..environments import registered
     from ..session.packaging import package
     from ..session.saving import last_run
 
@@ -75,7 +76,8 @@ def _package(asked: argparse.Namespace) -> int:
     explored = last_run(root)
     target = explored.choose().target if asked.target == "best" else asked.target
     store = Store(root)
-    engine = Engine(Catalog.installed(), store, host(), version_in)
+    known = {name: one.python for name, one in registered().items()}
+    engine = Engine(Catalog.installed(), store, host(), version_in, environments=known)
     options = {"version": asked.version, "overwrite": asked.overwrite}
     if asked.name:
         options["name"] = asked.name

@@ -301,6 +301,7 @@ class Engine:
         names = [step.action, *step.uses]
         if step.about is not None:
             names.append(step.about.format)
+        names += [a.environment for a in self._actions(step) or () if a.environment]
         return self._in_environment(names)
 
     # acting

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..types.codec import digest, encode
-from ..types.plugin import Action, Host
+from ..types.plugin import Action, Host, alternatives
 from ..types.step import Step
 
 OURS = "navigator_lab"
@@ -34,7 +34,7 @@ def facts(
     actions = tuple(actions)
     packages = {}
     for need in sorted({n for a in actions for n in a.needs}):
-        for name in need.split("|"):
+        for name, _ in alternatives(need):
             if version := versions(name):
                 packages[name] = version
                 break

@@ -7,6 +7,7 @@ each other in one process, so whatever imports TensorFlow says ``apart=APART``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,11 +156,15 @@ def specs_of(signature: Signature) -> list[tf.TensorSpec]:
     ]
 
 
+_PLACE = re.compile(r"^(<unknown>:0: )?((error|note): )?(loc\(.*\): )?((error|note): )?")
+
+
 def said(error: BaseException, length: int = 400) -> str:
     """The first lines of a long message of TensorFlow's, on one line, without places in its code."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    noise = ("Detected at node", "Original stack trace", "loc(", "Traceback", "File ", "[[{{")
-    useful = [line for line in lines if line and not line.startswith(noise)]
+    lines = [_PLACE.sub("", line.strip()) for line in str(error).splitlines()]
+    noise = ("Detected at node", "Original stack trace", "Traceback", "File ", "[[{{", "<unknown>")
+    useful = [x for x in dict.fromkeys(lines) if x not in ("", "called from")]
+    useful = [line for line in useful if not line.startswith(noise)]
     text = "; ".join(useful[:4]) or " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= length else text[: length - 1] + "…"
 

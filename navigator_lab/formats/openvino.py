@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from navigator_lab.errors import ModelError
+from navigator_lab.formats._tensorflow import DEFAULT, chosen
 from navigator_lab.formats._torch import (
     CannotBuild,
     flat,
@@ -18,6 +19,7 @@ from navigator_lab.formats._torch import (
     tensors_of,
     trials,
 )
+from navigator_lab.formats.savedmodel import FORMAT as SAVEDMODEL
 from navigator_lab.formats.torch_module import FORMAT as TORCH
 from navigator_lab.types import samples as stored
 from navigator_lab.types.outcome import Product
@@ -135,6 +137,33 @@ def from_torch(at: At, model: Product, samples: Product) -> Ir:
         for port, spec in zip(ports, specs, strict=True):
             port.set_names({spec.name})
     return _save(at, made, signature)
+
+
+@edge(
+    SAVEDMODEL.name,
+    "openvino",
+    "fp32",
+    cost=1.5,  # less than over ONNX: OpenVINO reads the files itself
+    needs=NEEDS,
+    timeout_s=1800,
+    explain=explain,
+)
+def from_savedmodel(at: At, model: Product, samples: Product) -> Ir:
+    """Read the SavedModel, without TensorFlow, as OpenVINO IR."""
+    import openvino
+
+    name = chosen(model.path)
+    if name != DEFAULT:
+        raise ModelError(
+            f"OpenVINO reads a SavedModel's {DEFAULT!r} only, and {name!r} is meant",
+            f"save that signature as {DEFAULT!r}, or use ONNX",
+        )
+    at.say("converting")
+    try:
+        made = openvino.Core().read_model(model.path / SAVEDMODEL.filename)
+    except Exception as error:  # foreign code: any class may come
+        raise CannotBuild(f"OpenVINO can't take the SavedModel: {summary(error)}") from error
+    return _save(at, made, samples.read(Signature))
 
 
 @edge(

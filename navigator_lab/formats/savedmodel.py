@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from navigator_lab.types.outcome import Product
 
 FORMAT = Format(
-    "savedmodel", shared.FOLDER, "TensorFlow's SavedModel, one signature of it", family="TensorFlow"
+    "savedmodel",
+    shared.FOLDER,
+    "TensorFlow's SavedModel, one signature of it",
+    family="TensorFlow",
+    unserved="Triton's own tensorflow backend ended with release 25.02 (the onnx rows of this model "
+    "have a backend that lives)",
 )
 
 

@@ -6,6 +6,7 @@ It declares no runner. What TensorFlow prints goes where the worker's output goe
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,7 @@ def session(opening: Opening, make: Callable[[], Callable[..., Any]]) -> Iterato
         NavigatorError: TensorFlow sees no such GPU.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # which CPU flags it was built for: no news
+    _without_jax()
     import tensorflow as tf
 
     device = opening.target.device
@@ -98,6 +100,14 @@ def session(opening: Opening, make: Callable[[], Callable[..., Any]]) -> Iterato
         yield Session(call, name)
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+def _without_jax() -> None:
+    """TensorFlow imports jax where it is installed, which breaks beside numpy 1.26, a stub's."""
+    import numpy as np
+
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        sys.modules.setdefault("jax", None)  # type: ignore[arg-type]  # importing None raises
 
 
 def _take_gpu(index: int) -> None:

@@ -13,6 +13,7 @@ from ..engine.engine import Engine
 from ..engine.floor import Limits
 from ..engine.host import host, version_in
 from ..engine.store import Store
+from ..environments import registered
 from ..errors import ModelError, NavigatorError, RequestError, SamplesError, WorkspaceError
 from ..plan import Source
 from ..sources import Captured, capture
@@ -60,7 +61,8 @@ def explore(
         trust: allow opening pickled files, which can run any code.
         signature: of a SavedModel or ``tf.Module`` that has several; its default otherwise.
         plugins: files or modules that declare further formats, runners and stages.
-        environments: interpreters by format, runner or action name, where those run.
+        environments: interpreters by format, runner or action name, where those run; to those that
+            `navigator_lab.environment` has registered.
         slots: builds at once; by default one a core, at most 4.
         memory_limit_bytes: of one worker; by default nine tenths of the machine's memory.
 
@@ -100,7 +102,12 @@ def explore(
             memory_bytes=memory_limit_bytes or int(known.memory_bytes * 0.9),
         )
         engine = Engine(
-            catalog, store, known, version_in, limits=limits, environments=_python(environments)
+            catalog,
+            store,
+            known,
+            version_in,
+            limits=limits,
+            environments=_python(environments),
         )
         given = _given(store, captured.fingerprint, "the model", captured.write, None)
         raw = _given(store, taken.fingerprint, "the samples", taken.write, taken.value)
@@ -220,7 +227,7 @@ def _metric(store: Store, function: Any) -> Given:
 def _python(environments: Mapping[str, str] | None) -> dict[str, str]:
     import shutil
 
-    made = {}
+    made = {name: one.python for name, one in registered().items()}
     for name, python in (environments or {}).items():
         found = shutil.which(str(Path(python).expanduser()))
         if found is None:

@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import PackageError
 from ..types.codec import encode
 from ..types.outcome import Product
-from ..types.plugin import Runner
+from ..types.plugin import Runner, alternatives
 from ..types.signature import Signature
 from ..types.target import Target
 
@@ -150,7 +150,7 @@ def _installed(needs: tuple[str, ...]) -> list[str]:
     """Distributions as requirement lines, with the version that is installed here."""
     lines = []
     for need in needs:
-        for name in need.split("|"):
+        for name, _ in alternatives(need):
             try:
                 version = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:

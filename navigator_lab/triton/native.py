@@ -53,7 +53,7 @@ class Fit:
 def fit(target: Target, format: Format, model: Product, signature: Signature) -> Fit:
     """The backend for a target: its format's, or ``python`` with the reason."""
     if format.triton is None:
-        return Fit("python")
+        return Fit("python", asked=format.unserved)
     backend, filename = format.triton.backend, format.triton.filename
     scalar = [s.name for s in (*signature.inputs, *signature.outputs) if s.shape == ()]
     if scalar and backend in _NO_SCALARS:

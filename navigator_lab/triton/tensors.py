@@ -99,7 +99,9 @@ def warmup(config: Any, signature: Signature, samples: Sequence[Arrays]) -> dict
             one.data_type = served.data_type
             shape = sample[spec.name].shape
             dims = shape[1:] if config.max_batch_size > 0 else shape
-            one.dims.extend(dims if dims or served.HasField("reshape") else [1])
+            # The server holds text to the shape before its reshape, and numbers to the one after.
+            whole = served.HasField("reshape") and type_name(spec.dtype) != "TYPE_STRING"
+            one.dims.extend(dims if dims or whole else [1])
             one.input_data_file = f"input_{i}"
     return files
 

@@ -8,6 +8,7 @@ reason, a form in the dashboard and the contract tests.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -68,12 +69,14 @@ class Action:
     the action measures.
 
     Attributes:
-        needs: distributions that it imports; their versions enter the key. ``"a|b"`` is either.
+        needs: distributions that it imports; their versions enter the key. ``"a|b"`` is either,
+            ``"a<2.18"`` an older one.
         options: a frozen dataclass whose defaults are the defaults of the product. Each field
             is made by `option`, so that it carries its help.
         hardware: the machine's facts enter the key.
         measures: it times something, so nothing else may run meanwhile.
         fresh: it gets a child process of its own.
+        environment: the name of one that it runs in, where that is registered.
         apart: it shares worker processes only with actions of the same word. For libraries that
             crash each other: two copies of LLVM in one process do.
         timeout_s: after so long the child is killed; a request may say otherwise.
@@ -89,6 +92,7 @@ class Action:
     measures: bool = False
     fresh: bool = False
     apart: str = ""
+    environment: str = ""
     timeout_s: float | None = None
     check: Check | None = None
     explain: Explain | None = None
@@ -115,6 +119,9 @@ class Format:
     help: str = ""
     triton: TritonBackend | None = None
     family: str = ""  # of plots and lists: "PyTorch", "ONNX", …
+    unserved: str = (
+        ""  # why no Triton backend opens it, and what else there is; "" for the plain reason
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +258,19 @@ class At:
             yield Plain(running) if not hasattr(running, "run") else running
 
 
+def alternatives(need: str) -> list[tuple[str, str]]:
+    """What a need names: distributions, each with the version that it must be below, or ""."""
+    return [(name, below) for name, _, below in (one.partition("<") for one in need.split("|"))]
+
+
+def old_enough(version: str | None, below: str) -> bool:
+    """Is a version there, and below a bound (of numbers and dots; "" is no bound)?"""
+    if version is None or not below:
+        return version is not None
+    parts = re.findall(r"\d+", version)
+    return [int(p) for p in parts[:3]] < [int(p) for p in below.split(".")]
+
+
 def option(default: Any, help: str, *, unit: str = "", choices: tuple[Any, ...] = ()) -> Any:
     """A field of an options dataclass, with what a form or a help page needs to know of it."""
     return field(default=default, metadata={"help": help, "unit": unit, "choices": choices})
@@ -359,7 +379,9 @@ __all__ = [
     "Unavailable",
     "Variant",
     "action",
+    "alternatives",
     "edge",
+    "old_enough",
     "option",
     "options_of",
     "runner",

@@ -26,15 +26,16 @@ MAY_LOOK = {
     "predecessor": {*FREE, "predecessor"},
     "session": {
         *FREE, "session", "sources", "formats", "runners", "stages", "triton", "catalog", "plan",
-        "engine", "choose", "views",
+        "engine", "choose", "views", "environments",
     },
+    "environments": {*FREE, "engine"},
     "demo": {*FREE},
-    "doctor": {*FREE, "catalog", "engine"},
+    "doctor": {*FREE, "catalog", "engine", "environments"},
     "lab": {*FREE},
     "cli": {*FREE, "cli", "views", "session", "catalog", "engine", "sources", "demo", "doctor", "lab",
-            "navigator_lab", "triton"},
+            "navigator_lab", "triton", "environments"},
     "ui": {*FREE, "ui", "views", "session", "demo"},
-    "__init__": {*FREE, "session", "ui"},
+    "__init__": {*FREE, "session", "ui", "environments"},
 }  # fmt: skip
 ENGINE_IS_BLIND_TO = (
     "torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorflow", "keras", "jax", "numpy",

@@ -14,7 +14,7 @@ from navigator_lab import lab as labs
 from navigator_lab.cli import main
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-MINE = ("quickstart.ipynb", "densenet121.ipynb", "analysis.ipynb")
+MINE = ("quickstart.ipynb", "densenet121.ipynb", "analysis.ipynb", "tensorflow.ipynb")
 
 
 def executed(name, folder, *options):
@@ -107,6 +107,14 @@ def test_densenet121_runs(tmp_path):
     rows = nav.load(tmp_path / "densenet121.nav").results
     assert rows["onnx:fp32@ort-cpu"].passed
     assert (tmp_path / "model_repository" / "densenet121" / "config.pbtxt").is_file()
+
+
+@pytest.mark.slow
+def test_tensorflow_runs(tmp_path):
+    made = executed("tensorflow.ipynb", tmp_path)
+    assert "are read right" in seen(made, "digits")
+    assert "dims: 8" in seen(made, "package")
+    assert "onnx:fp32@ort-cpu" in seen(made, "densenet")
 
 
 @pytest.mark.slow

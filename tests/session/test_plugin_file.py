@@ -35,6 +35,29 @@ def test_the_format_of_contributing_goes_the_whole_way(tmp_path):
         assert 'backend: "python"' in (folder / "config.pbtxt").read_text()
 
 
+def test_scikit_learn_comes_to_onnx_by_one_file(tmp_path):
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = load_iris(return_X_y=True)
+    x = x.astype(np.float32)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, y)
+    given = {"workspace": tmp_path, "plugins": [ROOT / "docs/plugins/sklearn_onnx.py"]}
+    with nav.explore(model.predict_proba, x[::10], **given) as lab:
+        target = "onnx:fp32@ort-cpu"
+        row = lab.run(targets=[target], until="correctness", progress=False)[target]
+        assert row.passed, row.reason
+        step = next(s for s in lab[target].steps if s.label.startswith("infer "))
+        with np.load(step.outcome.product.path / "outputs.npz") as file:
+            got = np.concatenate([file[f"{i}/output"] for i in range(len(x[::10]))])
+        np.testing.assert_allclose(got, model.predict_proba(x[::10]), atol=1e-5)
+    with nav.explore(lambda x: x * 2, x[:4], **given) as lab:
+        row = lab.run(targets=[target], until="correctness", progress=False)[target]
+        assert "no method of a scikit-learn estimator" in row.reason
+
+
 @pytest.fixture
 def signature():
     return Signature(

@@ -60,6 +60,8 @@ def two_inputs():
     }
     answers = model([feeds["image"], feeds["meta"]], training=False)
     keep("two_inputs", model, feeds, dict(zip(("scores", "value"), answers, strict=True)))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    (OUT / "two_inputs.tflite").write_bytes(converter.convert())
 
 
 def lstm():

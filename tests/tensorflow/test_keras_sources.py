@@ -262,8 +262,43 @@ print(1)
         assert lab.signature.batched
 
 
-def test_others_models_open_though_their_optimiser_does_not(shipped, tmp_path):
+def test_others_models_open_though_their_optimiser_does_not(shipped, sound, tmp_path):
     """Keras 2 left an optimiser in the file that this TensorFlow can't bring back."""
-    sound = np.random.default_rng(0).normal(0, 0.1, (2, 43844, 1)).astype(np.float32)
     with nav.explore(shipped / "nmp", sound, workspace=tmp_path) as lab:
         assert [s.name for s in lab.signature.outputs] == ["contour", "note", "onset"]
+
+
+def test_without_tensorflow_the_rows_say_so():
+    from navigator_lab.catalog import Catalog
+    from navigator_lab.engine.host import host
+    from navigator_lab.types.target import Precision, Variant
+
+    here = {"onnx": "1", "onnxruntime": "1", "openvino": "1"}
+    found = Catalog.installed().targets(
+        Variant("keras", Precision.FP32), host(), lambda name, _: here.get(name)
+    )
+    why = {str(target): one for target, _, one in found}
+    for target in (
+        "keras:fp32@keras-cpu", "keras:fp32@tf-function-cpu", "savedmodel:fp32@savedmodel-cpu",
+        "onnx:fp32@ort-cpu", "tflite:fp32@tflite-cpu", "openvino:fp32@ov-cpu",
+    ):  # fmt: skip
+        assert why[target].reason == "tensorflow or tensorflow-cpu is not installed"
+        assert why[target].remedy == "pip install tensorflow"
+
+
+def test_a_source_that_cannot_run_here_is_refused_with_the_way_out(models, tmp_path):
+    import sysconfig
+    from pathlib import Path
+
+    home = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    site = next((home / "lib").glob("*/site-packages"))
+    for name in ("numpy", "numpy.libs", "psutil", "cloudpickle", "ml_dtypes"):
+        (site / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
+    (site / "navigator_lab").symlink_to(Path(nav.__file__).parent)
+    with pytest.raises(ModelError, match="tensorflow or tensorflow-cpu is not installed") as caught:
+        nav.explore(
+            models / "digits.keras", models / "digits.npz", workspace=tmp_path / "w",
+            environments={"keras": home / "bin" / "python"},
+        )  # fmt: skip
+    assert "environments=" in caught.value.remedy

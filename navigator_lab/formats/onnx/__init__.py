@@ -1,11 +1,12 @@
 """ONNX: the format, and the edges that lead to it and from one precision to another.
 
-One file an edge's kind: ``export`` from torch, ``half`` to 16-bit floats (``retype`` does it),
+One file an edge's kind: ``export`` from torch, ``from_tensorflow`` from a SavedModel, ``half`` to 16-bit floats (``retype`` does it),
 ``quantize`` to 8-bit integers; ``graph`` reads, writes and checks a file, ``reasons`` explains
 foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 """
 
 from .export import from_program, from_script, from_torch, from_trace
+from .from_tensorflow import from_savedmodel
 from .graph import FORMAT
 from .half import to_half, to_tf32
 from .quantize import to_int8, to_int8_dynamic
@@ -13,6 +14,7 @@ from .quantize import to_int8, to_int8_dynamic
 __all__ = [
     "FORMAT",
     "from_program",
+    "from_savedmodel",
     "from_script",
     "from_torch",
     "from_trace",
