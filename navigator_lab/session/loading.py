@@ -225,16 +225,13 @@ def _opinions(
 ) -> list[dict[str, float]]:
     if wanted is False or any(point.ended for point in points):
         return []
-    if press.sequence:
-        if wanted:
-            notes.append("perf_analyzer was not asked: it makes sequences of its own kind")
-        return []
     binary = perf_analyzer.find()
     if binary is None:
         if wanted:
             raise NavigatorError(
                 "perf_analyzer is not on PATH",
-                "pip install 'tritonclient==2.50.0' in an environment of its own has it in bin/",
+                "pip install 'tritonclient==2.50.0' in an environment of its own has it in bin/; it "
+                "wants libb64 and CUDA's runtime library (nvidia-cuda-runtime-cu12)",
             )
         return []
     made = []
@@ -246,6 +243,7 @@ def _opinions(
                     binary, served.server.grpc, served.name, press.feeds, int(point.level),
                     batch=press.request_batch,
                     batched=int(served.config.get("max_batch_size", 0)) > 0,
+                    sequence=press.sequence,
                 )
             )  # fmt: skip
         except NavigatorError as error:

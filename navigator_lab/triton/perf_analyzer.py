@@ -38,10 +38,12 @@ def ask(
     *,
     batch: int = 1,
     batched: bool = False,
+    sequence: int = 0,
 ) -> dict[str, float]:
     """What it measures at one concurrency: ``rate`` (requests a second) and latencies in ms.
 
     ``batch`` samples are in each request; ``batched``: the server adds their axis.
+    ``sequence``: requests of each sequence, of which then so many are under way.
 
     Raises:
         NavigatorError: it fails, in its own words.
@@ -60,6 +62,8 @@ def ask(
             "--percentile", "99", "--measurement-interval", "2000", "--max-trials", "5",
             "--stability-percentage", "50", "-f", str(folder / "out.csv"),
         ]  # fmt: skip
+        if sequence:
+            command += ["--sequence-length", str(sequence), "--sequence-length-variation", "0"]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL,

@@ -200,7 +200,7 @@ def counting(request, tmp_path_factory):
 
 def test_loads_of_whole_sequences(counting):
     """Each has its own id, begins with a start, ends with an end and is sent in order."""
-    asked = {"sequence_length": 5, "warmup_s": 0.0}
+    asked = {"sequence_length": 5, "warmup_s": 0.0, "second_opinion": False}
     few = load_test(counting, concurrency=2, count=23, **asked).points[0]
     many = load_test(counting, concurrency=6, count=60, processes=2, **asked).points[0]
     assert (few.error_words, many.error_words) == ({}, {})

@@ -22,6 +22,8 @@ def add(command: Any) -> None:
     one.add_argument("--rate", type=_numbers, metavar="50,100", help="open loop: requests a second")
     one.add_argument("--p99-ms", type=float, metavar="N", help="search the rate that keeps it")
     one.add_argument("--request-batch", type=int, default=1, metavar="N", help="samples in each")
+    one.add_argument("--sequence-length", type=int, default=8, metavar="N", help="requests of a "
+                     "sequence, where the model takes sequences")  # fmt: skip
     one.add_argument("--seconds", type=float, default=3.0, help="of each load")
     one.add_argument("--dark", action="store_true", help="for a dark notebook")
 
@@ -70,7 +72,8 @@ class Serving:
         with said() as say:
             made = session.load_test(
                 target, concurrency=asked.concurrency, rate=asked.rate, p99_ms=asked.p99_ms,
-                request_batch=asked.request_batch, seconds=asked.seconds, say=say, **how,
+                request_batch=asked.request_batch, sequence_length=asked.sequence_length,
+                seconds=asked.seconds, say=say, **how,
             )  # fmt: skip
         return Drawn(load, load.info(made), str(made), dark=self.dark)
 
