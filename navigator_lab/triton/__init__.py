@@ -6,7 +6,7 @@
   with the measured runner
 - `artefact`: what a model file says of itself
 - `rehearsal`: whether the backend computes what was measured
-- `repository`, `objectstore`: adding to a repository, whole or not at all; `repositories`: listing,
+- `repository`, `objectstore`, `additions`: adding to a repository, whole or not at all; `repositories`: listing,
   comparing and editing one; `placing`: a file from elsewhere in it
 - `labels`, `environment`: what may lie beside a configuration: names of an output's elements, a packed
   environment of the Python backend

@@ -16,8 +16,9 @@ from typing import Any
 
 from ..errors import PackageError
 from . import config as configs
+from .additions import beside, same_file, taken
 from .native import DEFAULT_FILES
-from .repository import CONFIG, beside, checked_name, read, same_file, taken, versions
+from .repository import CONFIG, checked_name, read, versions
 
 
 def is_url(where: Any) -> bool:

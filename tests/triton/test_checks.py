@@ -6,7 +6,7 @@ import pytest
 from triton_making import make, onnx_file, signature
 
 from navigator_lab.errors import PackageError
-from navigator_lab.triton.checks import check
+from navigator_lab.triton.checks import check, check_config
 from navigator_lab.triton.repository import publish
 
 
@@ -87,3 +87,9 @@ def test_an_unknown_backend_is_no_error_but_said(repository):
 def test_no_folder(tmp_path):
     with pytest.raises(PackageError, match="no model repository"):
         check(tmp_path / "none")
+
+
+def test_a_text_is_read_as_the_server_reads_it():
+    assert check_config('backend: "mine"', name="m").refused == []
+    (found,) = check_config('backend:\u00a0"mine"', name="m").refused
+    assert (found.model, "non ascii codepoint" in found.message) == ("m", True)

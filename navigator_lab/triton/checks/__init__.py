@@ -87,6 +87,9 @@ def check_config(
     meant = Meant(gpus, triton, files=False)
     config = getattr(config, "message", config)
     if isinstance(config, str):
+        torn = [replace(one, model=name) for one in unread(config, CONFIG)]
+        if torn:
+            return Findings(torn)
         try:
             config = configs.parse(config)
         except PackageError as error:
@@ -137,7 +140,8 @@ def _one(folder: Path, meant: Meant) -> tuple[list[Finding], Any]:
     """The findings of a folder by itself, and its configuration as the core completes it."""
     said = []
     if (folder / CONFIG).exists():
-        torn = list(unread(folder / CONFIG))
+        path = folder / CONFIG
+        torn = list(unread(path.read_text("utf-8", "replace"), path))
         if torn:
             return torn, None
         try:

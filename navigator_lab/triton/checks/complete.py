@@ -107,13 +107,12 @@ def _first_version(folder: Path) -> dict[str, bool]:
     return {one.name: one.is_dir() for one in (folder / folders[0]).iterdir()}
 
 
-def unread(path: Path) -> Iterator[Finding]:
+def unread(text: str, where: str | Path) -> Iterator[Finding]:
     """What the server's parser refuses, and the one used here lets pass.
 
     Escapes in texts, and, outside of texts and comments, blanks that are no ASCII.
     """
-    text = path.read_text("utf-8", "replace")
-    head = f"failed to read text proto from {path}: "
+    head = f"failed to read text proto from {where}: "
     for token in _TOKEN.finditer(text):
         if token[0][0] != "#" and _BAD_ESCAPE.search(token[0]):
             yield refused(
