@@ -97,8 +97,10 @@ def groups(samples: Sequence[Arrays], signature: Signature) -> list[list[int]]:
         key: list[object] = []
         for spec in signature.inputs:
             array = sample[spec.name]
-            alone = array.tolist() if array.dtype.hasobject else array.tobytes()
-            key.append(array.shape if spec.batch_axis is not None else str(alone))
+            if spec.batch_axis is not None:
+                key.append(array.shape)
+            else:
+                key.append(repr(array.tolist()) if array.dtype.hasobject else array.tobytes())
         found.setdefault(tuple(key), []).append(i)
     return list(found.values())
 
