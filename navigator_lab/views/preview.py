@@ -53,7 +53,9 @@ class Preview(Sequence[Any]):
 
     def __str__(self) -> str:
         cached = sum(1 for f in self.forecasts if f.state == "fresh")
-        said = f"{self.targets} targets · {len(self.to_run)} steps to run, {cached} cached"
+        targets = f"{self.targets} target{'' if self.targets == 1 else 's'}"
+        steps = f"{len(self.to_run)} step{'' if len(self.to_run) == 1 else 's'}"
+        said = f"{targets} · {steps} to run, {cached} cached"
         failed = sum(1 for f in self.forecasts if f.state == "failed")
         if failed:
             said += f", {failed} failed last time"

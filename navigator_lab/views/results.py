@@ -105,13 +105,14 @@ class Results(Sequence[Row]):
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-        for name, side in self._columns()[:-1]:
+        shown, columns, cells = self._filled()
+        last = len(columns) - 1 if columns and columns[-1][0] == "why" else len(columns)
+        for name, side in columns[:last]:
             table.add_column(name, justify=side, no_wrap=True)
-        shown = [row for row in self.rows if row.status != "skipped" or row.stages]
-        for row in shown:
+        for row, texts in zip(shown, cells, strict=True):
             style = {"failed": "red", "cancelled": "dim"}.get(row.status, "")
             style = "magenta" if row.passed is False and row.status == "done" else style
-            table.add_row(*(Text(cell) for cell in self._cells(row)[:-1]), style=style)
+            table.add_row(*(Text(text) for text in texts[:last]), style=style)
         parts: list[Any] = [table] if shown else []
         # Why stands under the table: a reason is a sentence, and a column would break it in ten.
         for row in shown:
@@ -126,6 +127,14 @@ class Results(Sequence[Row]):
         """Heading and side of each; the user's own metrics stand beside our accuracy."""
         shown = (name if len(name) <= 16 else f"{name[:15]}…" for name in self._metrics)
         return (*_COLUMNS[:4], *((name, "right") for name in shown), *_COLUMNS[4:])
+
+    def _filled(self) -> tuple[list[Row], list[tuple[str, str]], list[list[str]]]:
+        """The rows that are shown, and their columns: not those in which nothing stands yet."""
+        shown = [row for row in self.rows if row.status != "skipped" or row.stages]
+        cells = [self._cells(row) for row in shown]
+        kept = [i for i in range(len(self._columns())) if any(texts[i] for texts in cells)]
+        columns = self._columns()
+        return shown, [columns[i] for i in kept], [[texts[i] for i in kept] for texts in cells]
 
     def _cells(self, row: Row) -> list[str]:
         best = row.best()
@@ -173,16 +182,15 @@ class Results(Sequence[Row]):
     def _repr_html_(self) -> str:
         if not self.rows:
             return "<p>No results yet. <code>lab.run(…)</code> makes some.</p>"
-        shown = [row for row in self.rows if row.status != "skipped" or row.stages]
-        columns = self._columns()
+        shown, columns, cells = self._filled()
         head = "".join(f'<th style="text-align:{side}">{escape(n)}</th>' for n, side in columns)
         body = ""
-        for row in shown:
-            cells = "".join(
+        for row, texts in zip(shown, cells, strict=True):
+            line = "".join(
                 f'<td style="text-align:{side}">{escape(cell)}</td>'
-                for cell, (_, side) in zip(self._cells(row), columns, strict=True)
+                for cell, (_, side) in zip(texts, columns, strict=True)
             )
-            body += f'<tr title="{escape(row.remedy, quote=True)}">{cells}</tr>'
+            body += f'<tr title="{escape(row.remedy, quote=True)}">{line}</tr>'
         rest = "".join(f"<li>{escape(line)}</li>" for line in self._left_out())
         counted = Counter(row.status for row in self.rows)
         said = ", ".join(f"{n} {word}" for word, n in counted.items())

@@ -89,6 +89,9 @@ def _reason(label: str, outcome: Outcome) -> dict[str, str]:
 
 def _files(one: TargetRun) -> dict[str, Any]:
     for step in reversed(one.steps):
+        # What was built on the way to it is not it.
+        if step.label.startswith("build ") and step.label != f"build {one.target.variant}":
+            continue
         if step.stage in ("export", "convert") and isinstance(step.outcome, Done):
             product = step.outcome.product
             return {

@@ -92,8 +92,9 @@ class Targets(Sequence[TargetState]):
         return "\n".join([*lines, f"{len(self.available)} of {len(self)} targets can run here"])
 
     def _repr_html_(self) -> str:
+        left = '<td style="text-align:left">'
         body = "".join(
-            f"<tr><td>{mark}</td><td><code>{escape(name)}</code></td><td>{escape(why)}</td></tr>"
+            f"<tr><td>{mark}</td>{left}<code>{escape(name)}</code></td>{left}{escape(why)}</td></tr>"
             for mark, name, why in self._lines()
         )
         return f"<table><tbody>{body}</tbody></table>"

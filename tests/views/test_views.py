@@ -24,6 +24,7 @@ from navigator_lab.views import (
     timeline,
 )
 from navigator_lab.views.board import Board
+from navigator_lab.views.results import Results
 
 VIEWS = ("compare", "heatmap", "latency", "parallel", "pareto", "surface", "timeline")
 
@@ -354,3 +355,15 @@ def test_a_report_of_hostile_names_is_text(hostile):
     page = report.html(hostile)
     assert "<img src=x" not in page
     assert "onerror=alert(1)&gt;" in page
+
+
+def test_a_table_has_no_column_in_which_nothing_stands_yet(rows):
+    from conftest import made_row
+
+    built = Results([made_row("onnx:fp32@ort-cpu", [], worst_ratio=None, ratios={})])
+    for text in (repr(built), built._repr_html_()):
+        assert "size" in text
+        assert "error÷tol" not in text
+        assert "p50" not in text
+    assert "p50 ms, batch 1" in repr(rows)
+    assert "<th" in rows._repr_html_()

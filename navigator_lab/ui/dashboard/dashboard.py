@@ -17,6 +17,7 @@ import traitlets as t
 from ...errors import NavigatorError, RequestError
 from ...types.event import Event, Finished, Progressed, Started
 from ...types.measure import Tolerance
+from ...types.outcome import Done, Outcome
 from ...types.request import Load
 from . import drawing, opening, shipping, showing
 from .configuring import Configuring
@@ -269,8 +270,7 @@ class Dashboard(Displayed):
             case Finished(step, outcome, _, _, log):
                 if log:
                     self._logs[step] = log
-                if reason := getattr(outcome, "reason", ""):
-                    self._said.append(f"{stamp}  {step}  {reason}")
+                self._said.append(f"{stamp}  {step}  {_ended(outcome)}")
                 self._pump.mark("results")
         self._pump.mark("run")
 
@@ -305,6 +305,12 @@ class Dashboard(Displayed):
             self.pick = drawing.picked(self)
         else:
             self.run_state = {**self.run_state, "error": words, "remedy": remedy}
+
+
+def _ended(outcome: Outcome) -> str:
+    if isinstance(outcome, Done):
+        return "from the store" if outcome.cached else f"done in {outcome.seconds:.2g} s"
+    return outcome.reason
 
 
 def _shell() -> Any:

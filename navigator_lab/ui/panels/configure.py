@@ -105,7 +105,10 @@ def defaults(config: Any, reasons: Mapping[str, str]) -> dict[str, list[str]]:
         ),
         "instance_count": (str(group.get("count", 1)), ""),
         "instance_kind": (str(group.get("kind", "KIND_AUTO")), ""),
-        "response_cache": ("off", "a server that was started with a cache may answer from it"),
+        "response_cache": (
+            "off",
+            "off: only a server that was started with a cache can answer from it",
+        ),
     }
     return {
         name: [value, reasons.get(FIELDS[name]) or other] for name, (value, other) in values.items()

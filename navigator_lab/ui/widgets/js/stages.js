@@ -25,8 +25,7 @@ export function summary(app) {
   if (!steps.length) return "Export, convert, correctness, profile, verify";
   const many = (state) => steps.filter((x) => x.state === state).length;
   if (run.state === "running") return `${steps.filter((x) => SETTLED.includes(x.state)).length} of ${steps.length} steps`;
-  const ran = steps.reduce((sum, x) => sum + (x.state === "done" || x.state === "failed" ? x.seconds ?? 0 : 0), 0);
-  return [`${many("done")} step${many("done") === 1 ? "" : "s"} ran in ${seconds(ran)}`, `${many("cached")} from cache`,
+  return [`${many("done")} step${many("done") === 1 ? "" : "s"} ran in ${seconds(run.elapsed)}`, `${many("cached")} from cache`,
     many("failed") ? `${many("failed")} failed` : "", many("skipped") ? `${many("skipped")} skipped behind them` : "",
     many("cancelled") ? `${many("cancelled")} cancelled` : ""].filter(Boolean).join(" · ");
 }
