@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from views_rows import made_row
 from views_seen import texts
 
 import navigator_lab as nav
@@ -260,8 +261,6 @@ def test_compare_shows_only_what_differs(rows):
 
 
 def test_compare_calls_overlap_noise(rows):
-    from conftest import made_row
-
     close = [
         made_row("a:fp32@x-cpu", [(1, 1.00, 1000.0)]),
         made_row("b:fp32@x-cpu", [(1, 1.01, 990.0)]),
@@ -358,8 +357,6 @@ def test_a_report_of_hostile_names_is_text(hostile):
 
 
 def test_a_table_has_no_column_in_which_nothing_stands_yet(rows):
-    from conftest import made_row
-
     built = Results([made_row("onnx:fp32@ort-cpu", [], worst_ratio=None, ratios={})])
     for text in (repr(built), built._repr_html_()):
         assert "size" in text
