@@ -75,6 +75,8 @@ CASES: dict[str, dict] = {
     "reshape_empty": _reshape([1], []),
     "reshape_empty_of_four": _reshape([4], []),
     "reshape_empty_unbatched": _reshape([1], [], max_batch_size=0),
+    "batch_input_empty": {"batch_input": [{}]},
+    "gpu_below_zero": {"instance_group": [{"gpus": [-1]}]},
     "batch_input": {
         "batch_input": [
             {"kind": "BATCH_ELEMENT_COUNT", "target_name": ["c"], "data_type": "FP32",

@@ -124,7 +124,7 @@ def _kind(group: Any, who: str, meant: Meant) -> Iterator[Finding]:
             "remove 'gpus', or use KIND_GPU",
         )
         return
-    needs = max(group.gpus, default=0) + 1
+    needs = max(0, *group.gpus) + 1 if group.gpus else 1
     if group.kind == kinds.KIND_GPU:
         if meant.gpus is None:
             yield noted(

@@ -127,7 +127,9 @@ def _batch_tensors(config: Any) -> Iterator[Finding]:
     module = messages()
     for one in config.batch_input:
         yield from _sources("input", one, module.BatchInput, inputs)
-        if one.data_type not in (module.TYPE_INT32, module.TYPE_FP32):
+        if one.data_type == module.TYPE_INVALID:
+            yield refused("unexpected batch input data type 'TYPE_INVALID'", "give its data_type")
+        elif one.data_type not in (module.TYPE_INT32, module.TYPE_FP32):
             yield refused(
                 "batch input data type must be TYPE_INT32 or TYPE_FP32", "change its data_type"
             )
