@@ -20,8 +20,9 @@ def installed_version(module_name: str | None) -> str | None:
     top = module_name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return f"python {sys.version_info.major}.{sys.version_info.minor}"
-    module = sys.modules.get(module_name) or sys.modules.get(top)
-    return _version(top, _file(module)) if module is not None else None
+    # A part of a compiled extension is a module without a file of its own.
+    files = (_file(sys.modules[name]) for name in (module_name, top) if name in sys.modules)
+    return _version(top, next((file for file in files if file), ""))
 
 
 def _file(module: types.ModuleType) -> str:
