@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .engine.host import versions_of
 from .errors import RequestError, WorkspaceError, unknown
+from .triton.runtime import cache_folder
 
 # What a worker itself imports, besides what its steps need.
 WORKER = ("cloudpickle>=3", "numpy>=1.26", "psutil>=5.9")
@@ -87,7 +88,7 @@ def create(
         )
     if name in registered():
         raise RequestError(f"there is an environment {name!r}", "remove it first")
-    home = folder() / "environments" / name
+    home = cache_folder() / "environments" / name
     shutil.rmtree(home, ignore_errors=True)  # what was left half made
     own = home / "bin" / "python"
     try:
@@ -126,7 +127,7 @@ def registered() -> dict[str, Environment]:
     Raises:
         WorkspaceError: the file that keeps them is damaged.
     """
-    path = folder() / "environments.json"
+    path = cache_folder() / "environments.json"
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         return {n: Environment(n, one["python"], one["made"]) for n, one in said.items()}
@@ -136,13 +137,6 @@ def registered() -> dict[str, Environment]:
         raise WorkspaceError(f"{path} is damaged: {error}", "delete it") from error
 
 
-def folder() -> Path:
-    """Where environments are kept: ``NAVIGATOR_LAB_CACHE``, or the user's cache."""
-    given = os.environ.get("NAVIGATOR_LAB_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "navigator_lab"
-    return Path(given) if given else base
-
-
 def _checked(name: str) -> str:
     if not name or not name.replace("-", "").replace("_", "").isalnum():
         raise RequestError(f"{name!r} is no name of an environment", "use letters, digits and -")
@@ -150,7 +144,7 @@ def _checked(name: str) -> str:
 
 
 def _write(known: dict[str, Environment]) -> None:
-    path = folder() / "environments.json"
+    path = cache_folder() / "environments.json"
     said = {n: {"python": one.python, "made": one.made} for n, one in sorted(known.items())}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

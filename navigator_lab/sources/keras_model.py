@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,11 +113,12 @@ def _exported(model: Any, digest: str, forgetful: str) -> Captured:
 
     from . import savedmodel
 
-    held = tempfile.TemporaryDirectory(prefix="navigator-lab-keras-")
-    folder = Path(held.name) / safe_name(model.name)
+    home = tempfile.mkdtemp(prefix="navigator-lab-keras-")
+    folder = Path(home) / safe_name(model.name)
     try:
         model.export(folder, verbose=False)
-    except Exception as error:
+    except Exception as error:  # foreign code: any class may come
+        shutil.rmtree(home, ignore_errors=True)
         raise ModelError(
             f"Keras can't export the model {model.name!r}: {str(error).strip().splitlines()[0]}",
             f"give {forgetful} a get_config() that returns its arguments, then its file is used",
@@ -124,9 +126,9 @@ def _exported(model: Any, digest: str, forgetful: str) -> Captured:
     captured = savedmodel.capture(folder)
 
     def write(place: Path) -> None:
-        with held:
-            captured.write(place)
+        captured.write(place)
 
+    weakref.finalize(write, shutil.rmtree, home, ignore_errors=True)  # it may never be written
     note = (
         f"{forgetful} has no get_config(), so Keras can't make it again with its arguments: it is "
         "taken in as the SavedModel of its call; write get_config() to have Keras' own runners too"

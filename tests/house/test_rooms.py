@@ -28,7 +28,7 @@ MAY_LOOK = {
         *FREE, "session", "sources", "formats", "runners", "stages", "triton", "catalog", "plan",
         "engine", "choose", "views", "environments",
     },
-    "environments": {*FREE, "engine"},
+    "environments": {*FREE, "engine", "triton"},
     "demo": {*FREE},
     "doctor": {*FREE, "catalog", "engine", "environments"},
     "lab": {*FREE},

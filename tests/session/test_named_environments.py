@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from test_environments import other  # noqa: F401 -- a fixture
 
 import navigator_lab as nav
 from navigator_lab.cli import main
@@ -40,7 +39,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def test_a_runner_says_which_environment_it_wants(cache, other, tmp_path, capsys):  # noqa: F811
+def test_a_runner_says_which_environment_it_wants(cache, other, tmp_path, capsys):
     (tmp_path / "wanting.py").write_text(PLUGIN)
     x = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
     given = {"workspace": tmp_path / "w",

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import arrays, stored
+from tensorflow_held import arrays, stored
 
 import navigator_lab as nav
 from navigator_lab.errors import ModelError, SamplesError, TrustError

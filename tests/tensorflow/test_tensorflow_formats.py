@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import LOOSE, arrays, stored
+from tensorflow_held import LOOSE, arrays, stored
 
 import navigator_lab as nav
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import LOOSE, arrays
+from tensorflow_held import LOOSE, arrays
 
 import navigator_lab as nav
 
