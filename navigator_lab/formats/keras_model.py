@@ -123,7 +123,7 @@ def _takes_training(model: keras.Model) -> dict[str, bool]:
 def input_names(model: keras.Model) -> list[str] | None:
     """The names of a functional or sequential model's inputs; None of one that is only code."""
     inputs = _inputs(model)
-    return None if inputs is None else [one.name for one in inputs]
+    return None if inputs is None else [one._keras_history.operation.name for one in inputs]
 
 
 def _inputs(model: keras.Model) -> list[Any] | None:

@@ -184,7 +184,11 @@ def _inputs(model: Any) -> tuple[TensorSpec, ...] | None:
                 f"input {one.name!r} is sparse or ragged; only dense tensors can be served",
                 "take dense tensors, and make them sparse inside of the model",
             )
-    return tuple(keras_spec(one.name, one.shape, one.dtype) for one in tensors)
+    # A tensor without a name of its own has one only in this process; its layer's is in the file.
+    names = [one._keras_history.operation.name for one in tensors]
+    return tuple(
+        keras_spec(name, one.shape, one.dtype) for name, one in zip(names, tensors, strict=True)
+    )
 
 
 def _own(model: Any) -> Iterator[tuple[str, Any]]:

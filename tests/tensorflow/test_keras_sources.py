@@ -67,6 +67,8 @@ def one(make):
             "inputs": [s.name for s in found.inputs or ()], "same": found.fingerprint == again.fingerprint,
             "print": found.fingerprint}
 
+first, x = keras.Input((5,)), keras.Input((5,))  # numbered by how many there were in a process
+unnamed = keras.Model(x, keras.layers.Dense(3)(x))
 forgetful = seeded(lambda: Forgetful(3.0))
 module = Module()
 function = tf.function(lambda x: tf.nn.relu(x),
@@ -80,6 +82,7 @@ made = {
     "told otherwise": one(lambda: seeded(lambda: Told(2.0))),
     "forgetful": one(lambda: forgetful),
     "function": one(lambda: function),
+    "unnamed": one(lambda: unnamed),
     "module": one(Module),
 }
 refused = {
@@ -95,7 +98,7 @@ for name, make in refused.items():
 out = Path(sys.argv[1])
 for name, model, signature in (
     ("told", seeded(lambda: Told(3.0)), None), ("forgetful", forgetful, None),
-    ("length", module, "length"), ("loaded", None, "embed"),
+    ("length", module, "length"), ("loaded", None, "embed"), ("unnamed", unnamed, None),
 ):
     if name == "loaded":
         model = tf.saved_model.load(sys.argv[2])
@@ -145,14 +148,14 @@ def test_what_cannot_be_captured_says_why(live):
 
 def test_a_written_model_answers_as_the_live_one(live, said):
     """Its own arguments too, which Keras' file alone forgets."""
-    _, out = live
+    made, out = live
     right = arrays(out / "answers.npz")
     code = """
 import json, sys
 import numpy as np, tensorflow as tf
 from pathlib import Path
 from navigator_lab.formats._tensorflow import opened
-from navigator_lab.formats.keras_model import load
+from navigator_lab.formats.keras_model import input_names, load
 out = Path(sys.argv[1])
 x = tf.constant(np.arange(10, dtype="float32").reshape(2, 5))
 signed = opened(out / "forgetful")
@@ -163,6 +166,7 @@ print(json.dumps({
     "forgetful": next(iter(signed.call(**{name: x}).values())).numpy().tolist(),
     "length": next(iter(length.call(text=tf.constant(["a", "bcd"])).values())).numpy().tolist(),
     "loaded": list(embed.outputs),
+    "unnamed": input_names(load(out / "unnamed")),
 }))
 """
     got = said(code, out)
@@ -170,6 +174,7 @@ print(json.dumps({
     np.testing.assert_allclose(got["forgetful"], right["forgetful"], rtol=1e-5)
     assert got["length"] == [1, 3]
     assert got["loaded"] == ["sum"]
+    assert got["unnamed"] == made["unnamed"]["inputs"]
 
 
 NOTHING = """
