@@ -6,11 +6,11 @@ import hashlib
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from .errors import RequestError, WorkspaceError
 
@@ -101,16 +101,14 @@ def _bring(source: Path, target: Path, kept: dict[str, str]) -> str:
     return state
 
 
-def start(folder: Path, more: Sequence[str] = ()) -> int:
-    """JupyterLab with the first notebook open, until it ends; its exit code.
+def start(folder: Path, more: Sequence[str] = ()) -> NoReturn:
+    """Become JupyterLab with the first notebook open: what ends this process ends the server.
 
     Raises:
         RequestError: JupyterLab is not installed.
     """
     if importlib.util.find_spec("jupyterlab") is None:
         raise RequestError("JupyterLab is not installed", "pip install 'navigator-lab[notebook]'")
+    sys.stdout.flush()
     command = [sys.executable, "-m", "jupyterlab", str(folder / FIRST), *more]
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return 0  # how one ends a server
+    os.execv(sys.executable, command)  # noqa: S606  # no shell is wanted
