@@ -32,7 +32,7 @@ lab.close()
 
 
 @pytest.fixture
-def other(tmp_path):
+def elsewhere(tmp_path):
     """(its process, the id of its run), which goes on once the file "hold" in ``tmp_path`` is gone."""
     made = subprocess.Popen(
         [sys.executable, "-c", OTHER], cwd=tmp_path, stdout=subprocess.PIPE, text=True

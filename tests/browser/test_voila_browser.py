@@ -20,8 +20,8 @@ def until(page, js):
     )
 
 
-def test_an_app_that_follows_a_run_by_its_address(voila, other, page):
-    (url, folder), (process, run) = voila, other
+def test_an_app_that_follows_a_run_by_its_address(voila, elsewhere, page):
+    (url, folder), (process, run) = voila, elsewhere
     asked = []
 
     def route(one):

@@ -25,8 +25,8 @@ def until(condition):
     raise AssertionError("it never was")
 
 
-def test_it_is_followed_to_its_end(other, tmp_path):
-    process, id = other
+def test_it_is_followed_to_its_end(elsewhere, tmp_path):
+    process, id = elsewhere
     seen = nav.attach(id, tmp_path / "navigator_workspace")
     heard = []
     seen.listeners.append(heard.append)
@@ -54,8 +54,8 @@ def test_it_is_followed_to_its_end(other, tmp_path):
     assert again.choose().target in (FP16, BASE)
 
 
-def test_a_process_that_is_killed_ends_its_run_and_what_it_finished_stays(other, tmp_path):
-    process, id = other
+def test_a_process_that_is_killed_ends_its_run_and_what_it_finished_stays(elsewhere, tmp_path):
+    process, id = elsewhere
     seen = nav.attach(id, tmp_path / "navigator_workspace")
     until(lambda: seen.poll() or seen.board.count("done"))
     done = seen.board.count("done")
