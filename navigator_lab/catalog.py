@@ -15,7 +15,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -31,8 +31,12 @@ from .types.plugin import (
     Unavailable,
     alternatives,
     old_enough,
+    options_known,
+    options_of,
+    with_settings,
 )
-from .types.target import CPU, Device, Precision, Target, Variant
+from .types.signature import Signature
+from .types.target import CPU, Device, Precision, Settings, Target, Variant, settings
 
 ROOMS = ("formats", "runners", "stages")
 ENTRY_POINTS = "navigator_lab"
@@ -169,15 +173,63 @@ class Catalog:
         return found
 
     def targets(
-        self, source: Variant, host: Host, versions: Versions
+        self,
+        source: Variant,
+        host: Host,
+        versions: Versions,
+        signature: Signature | None = None,
     ) -> list[tuple[Target, Way | None, Unavailable | None]]:
         """Every (format, precision, runner, device) there could be: the way to it, and why it
-        can't be had here, or None where it can."""
+        can't be had here, or None where it can. What runners propose for a signature comes after
+        the plain ones."""
         ways = self.ways(source, host, versions)
-        return [
+        plain = [
             (target, ways.get(target.variant), self._why_not(target, source, ways, host, versions))
             for target in self._combinations(source, host)
         ]
+        return plain + [
+            (replace(target, run_settings=settings(proposal.settings)), way, why)
+            for target, way, why in plain
+            for proposal in self.runners[target.runner].proposes
+            if target.device.kind in proposal.devices and signature and proposal.fits(signature)
+        ]
+
+    def with_settings(
+        self, target: Target, way: Way | None, why: Unavailable | None, wanted: Target
+    ) -> tuple[Target, Way | None, Unavailable | None]:
+        """A target of the catalog as one of its own, with the settings of ``wanted``.
+
+        Each setting of the variant goes to the last edge of its way that has such an option; what
+        is built from there on is a variant of its own. Values are checked, and written one way.
+
+        Raises:
+            RequestError: a setting that is no option, or a value that it can't have.
+        """
+        runner = self.runners[target.runner].action
+        opened = _settings(wanted, runner.name, runner.options, wanted.run_settings)
+        if way is None:
+            return replace(target, settings=wanted.settings, run_settings=opened), None, why
+        left = dict(wanted.settings)
+        own: list[Settings] = []
+        for edge, _ in reversed(way.edges):
+            names = [n for n in options_known(edge.action.options) if n in left]
+            given = settings({name: left.pop(name) for name in names})
+            own.append(_settings(wanted, edge.action.name, edge.action.options, given))
+        if left:
+            known = sorted({n for e, _ in way.edges for n in options_known(e.action.options)})
+            raise RequestError(
+                f"{wanted}: {', '.join(left)} is no option of what builds {target.variant}",
+                f"its options are {', '.join(known)}"
+                if known
+                else "nothing that builds it has any",
+            )
+        built: Settings = ()
+        edges = []
+        for (edge, variant), more in zip(way.edges, reversed(own), strict=True):
+            built = tuple(sorted((*built, *more)))
+            edges.append((edge, replace(variant, settings=built)))
+        target = replace(target, settings=built, run_settings=opened)
+        return target, replace(way, edges=tuple(edges)), why
 
     def _combinations(self, source: Variant, host: Host) -> list[Target]:
         made = []
@@ -226,6 +278,17 @@ class Catalog:
             return f"{target.format} can be built in {', '.join(sorted(same))}"
         reach = sorted({v.format for v in ways})
         return f"formats that can be reached from this model: {', '.join(reach)}"
+
+
+def _settings(wanted: Target, holder: str, options: type | None, given: Settings) -> Settings:
+    """Settings of one action, checked and as their values print."""
+    if not given:
+        return ()
+    try:
+        made = with_settings(options_of(options, None), given)
+    except ValueError as error:
+        raise RequestError(f"{wanted}: {holder}: {error}") from error
+    return settings({name: getattr(made, name) for name, _ in given})
 
 
 def _devices(kind: str, host: Host) -> list[Device]:

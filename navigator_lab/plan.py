@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .catalog import Catalog, Versions, Way
 from .errors import RequestError, unknown
 from .stages.infer import InferOptions
 from .stages.verify import VerifyOptions
-from .types.plugin import Host, Unavailable, options_of
+from .types.plugin import Edge, Host, Unavailable, options_known, options_of, with_settings
 from .types.request import STAGES, Request
+from .types.signature import Signature
 from .types.step import Gate, Given, Step
 from .types.target import Device, Precision, Target, Variant
 
@@ -115,25 +116,32 @@ def _options(catalog: Catalog, name: str, given: object) -> dict[str, Any]:
 
 
 def wanted(
-    request: Request, catalog: Catalog, source: Variant, host: Host, versions: Versions
+    request: Request,
+    catalog: Catalog,
+    source: Variant,
+    host: Host,
+    versions: Versions,
+    signature: Signature | None = None,
 ) -> list[tuple[Target, Way | None, Unavailable | None]]:
     """The targets that a request means, each with its way or why it can't be had.
 
     Raises:
-        RequestError: a target by name that the catalog doesn't have, or nothing is left.
+        RequestError: a target by name that the catalog doesn't have, settings that are no
+            options of it, or nothing is left.
     """
-    every = catalog.targets(source, host, versions)
+    every = catalog.targets(source, host, versions, signature)
     if request.targets:
         by_name = {str(target): (target, way, why) for target, way, why in every}
         chosen = []
         for text in request.targets:
             try:
-                name = str(Target.parse(text))
+                parsed = Target.parse(text)
             except ValueError as error:
                 raise RequestError(str(error)) from error
-            if name not in by_name:
+            found = by_name.get(str(parsed)) or by_name.get(str(parsed.plain))
+            if found is None:
                 raise unknown("target", text, by_name)
-            chosen.append(by_name[name])
+            chosen.append(catalog.with_settings(*found, parsed))
         return chosen
     devices = {str(Device.parse(d)) for d in request.devices}
     chosen = [
@@ -153,7 +161,12 @@ def wanted(
 
 
 def routes(
-    request: Request, catalog: Catalog, source: Source, host: Host, versions: Versions
+    request: Request,
+    catalog: Catalog,
+    source: Source,
+    host: Host,
+    versions: Versions,
+    signature: Signature | None = None,
 ) -> tuple[Route, ...]:
     """The steps for every target that a request means.
 
@@ -164,12 +177,12 @@ def routes(
     options: dict[str, Any] = {}
     for name, given in request.options:
         options |= _options(catalog, name, given)
-    found = wanted(request, catalog, source.variant, host, versions)
+    found = wanted(request, catalog, source.variant, host, versions, signature)
     reference = infer(source, source.reference, source.model, request.batch, options, True)
     return tuple(
         Route(target, why)
         if why is not None or way is None
-        else _route(request, source, target, way, options, reference)
+        else _route(request, catalog, source, target, way, options, reference)
         for target, way, why in found
     )
 
@@ -194,8 +207,34 @@ def infer(
     )
 
 
+def _build(
+    catalog: Catalog,
+    source: Source,
+    edge: Edge,
+    variant: Variant,
+    model: Step | Given,
+    options: dict[str, Any],
+) -> Step:
+    """The step of one edge, after those whose products it reads."""
+    given = options.get(edge.action.name, options_of(edge.action.options, None))
+    known = options_known(edge.action.options)
+    own = tuple((name, value) for name, value in variant.settings if name in known)
+    given = with_settings(given, own)
+    inputs: tuple[tuple[str, Step | Given], ...] = (("model", model), ("samples", source.samples))
+    reads = []
+    for one in edge.reads:
+        if not one.when(given):
+            continue
+        asked = options_of(catalog.actions[one.action].options, one.options(given))
+        about = replace(variant, settings=())
+        read = Step(one.action, about, asked, inputs, label=f"{one.action} {about}")
+        reads.append((one.name, read))
+    return Step(edge.action.name, variant, given, (*inputs, *reads), label=f"build {variant}")
+
+
 def _route(
     request: Request,
+    catalog: Catalog,
     source: Source,
     target: Target,
     way: Way,
@@ -205,13 +244,7 @@ def _route(
     model: Step | Given = source.model
     builds: list[Step] = []
     for edge, variant in way.edges:
-        model = Step(
-            edge.action.name,
-            variant,
-            options.get(edge.action.name, options_of(edge.action.options, None)),
-            (("model", model), ("samples", source.samples)),
-            label=f"build {variant}",
-        )
+        model = _build(catalog, source, edge, variant, model, options)
         builds.append(model)
     inputs = (("model", model), ("samples", source.samples))
     run_options = options.get(f"runner {target.runner}")

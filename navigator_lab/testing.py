@@ -13,13 +13,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .types import samples as stored
 from .types.codec import encode
 from .types.outcome import Product
-from .types.plugin import At, Edge, Format, Opening, Plain, Runner, edge, option, runner
+from .types.plugin import (
+    At,
+    Edge,
+    Format,
+    Opening,
+    Plain,
+    Reading,
+    Runner,
+    action,
+    edge,
+    option,
+    runner,
+)
 from .types.signature import Signature
 from .types.target import CPU, Target, Variant
 
@@ -55,23 +68,73 @@ def build(at: At, model: Product, samples: Product) -> None:
     np.savez(at.out / TOY.filename, weight=affine.weight, bias=affine.bias)
 
 
-@edge("toy", "toy", ("fp32", "fp16"), needs=("numpy",), name="toy:fp16<-toy")
-def halve(at: At, model: Product, samples: Product) -> None:
-    """Round the weights to half precision."""
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """Which weights count most: their names, the largest first."""
+
+    names: tuple[str, ...]
+
+
+@action("toy-ranking", needs=("numpy",))
+def rank(at: At, model: Product, samples: Product) -> Largest:
+    """Order the weights by their largest value."""
     import numpy as np
 
     with np.load(model.path / TOY.filename) as file:
-        np.savez(at.out / TOY.filename, **{k: v.astype(np.float16) for k, v in file.items()})
+        size = {name: float(np.abs(value).max()) for name, value in file.items()}
+    return Largest(tuple(sorted(size, key=size.__getitem__, reverse=True)))
 
 
-@runner("toy", "toy", precisions=("fp32", "fp16"), needs=("numpy",), family="Toy")
+@dataclass(frozen=True, slots=True)
+class HalfOptions:
+    """What is rounded."""
+
+    keep: int = option(0, "so many of the largest weights keep their precision")
+
+
+@edge(
+    "toy",
+    "toy",
+    ("fp32", "fp16"),
+    needs=("numpy",),
+    name="toy:fp16<-toy",
+    options=HalfOptions,
+    reads=(Reading("ranking", "toy-ranking", when=lambda options: options.keep > 0),),
+)
+def halve(at: At, model: Product, samples: Product, ranking: Product | None = None) -> None:
+    """Round the weights to half precision."""
+    import numpy as np
+
+    options = at.options or HalfOptions()
+    kept = ranking.read(Largest).names[: options.keep] if ranking is not None else ()
+    with np.load(model.path / TOY.filename) as file:
+        half = {k: v if k in kept else v.astype(np.float16) for k, v in file.items()}
+    np.savez(at.out / TOY.filename, **half)
+
+
+@dataclass(frozen=True, slots=True)
+class ToyOptions:
+    """How it is computed."""
+
+    order: str = option("C", "how the weights lie in memory", choices=("C", "F"))
+
+
+@runner(
+    "toy",
+    "toy",
+    precisions=("fp32", "fp16"),
+    needs=("numpy",),
+    family="Toy",
+    options=ToyOptions,
+)
 @contextmanager
 def toy(model: Product, opening: Opening) -> Iterator[Plain]:
     """Multiply and add."""
     import numpy as np
 
     with np.load(model.path / TOY.filename) as file:
-        weight, bias = (file[k].astype(np.float32) for k in ("weight", "bias"))
+        order = (opening.options or ToyOptions()).order
+        weight, bias = (file[k].astype(np.float32, order) for k in ("weight", "bias"))
     names = [spec.name for spec in opening.signature.inputs]
     yield Plain(lambda feeds: {"output": feeds[names[0]] @ weight + bias})
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import unknown
+from ..types.target import Target
 
 Facts = Mapping[str, Any]
 _LIMITS = ("p50_ms", "p95_ms", "p99_ms", "memory_bytes", "size_bytes", "error", "min_throughput")
@@ -97,9 +98,8 @@ def _part(row: Facts, key: str) -> str:
     """Format, runner or target of a row; rows without the column have it in the target's text."""
     if key in row:
         return str(row[key])
-    format, _, rest = str(row["target"]).partition(":")
-    runner = rest.partition("@")[2].rpartition("-")[0]
-    return format if key == "format" else runner
+    target = Target.parse(str(row["target"]))
+    return target.format if key == "format" else target.runner
 
 
 def _unfit(row: Facts) -> str:

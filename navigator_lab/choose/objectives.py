@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import NothingToChoose, RequestError, unknown
 from ..types.measure import Interval
+from ..types.target import Target
 from .candidates import Point, latency_of, memory_of, where
 
 One = str | Callable[[Any], float]
@@ -139,12 +140,12 @@ def selected_of(
 
 def _names(target: str) -> dict[str, tuple[str, ...]]:
     """What a target may be called by, as a whole and by its model and its runner."""
-    variant, _, where = target.partition("@")
-    format, _, precision = variant.partition(":")
+    found = Target.parse(target)
+    plain = f"{found.format}-{found.precision}"
     return {
         "target": (target,),
-        "model_key": (variant, f"{format}-{precision}", format),
-        "runner_name": (where, where.rpartition("-")[0]),
+        "model_key": (str(found.variant), plain, found.format),
+        "runner_name": (target.removeprefix(f"{found.variant}@"), found.runner),
     }
 
 

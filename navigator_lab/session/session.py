@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..catalog import Catalog
+from ..catalog import Catalog, Way
 from ..engine.engine import Engine, Forecast
 from ..engine.journal import Journal
 from ..errors import RequestError, WorkspaceError
@@ -18,9 +18,11 @@ from ..plan import Route, Source, routes, wanted
 from ..stages.package import Package
 from ..types.event import Event, Finished, Started
 from ..types.measure import BatchLimit
+from ..types.plugin import Unavailable
 from ..types.request import Load, Request
 from ..types.run import Run, Settled, TargetRun
 from ..types.step import Step
+from ..types.target import Target
 from ..views.board import Board
 from ..views.preview import Preview
 from ..views.results import Results
@@ -77,14 +79,25 @@ class Session(Live):
 
     @property
     def targets(self) -> Targets:
-        """Every target of the catalog, each available, or with the reason and remedy."""
-        found = self.catalog.targets(self.source.variant, self.engine.host, self.engine.version)
+        """Every target of the catalog, each available, or with the reason and remedy; then those
+        with settings of their own that were asked for."""
+        found = self._found(Request())
+        known = {str(target) for target, _, _ in found}
+        asked = [n for t in self.run_data.targets if (n := str(t.target)) not in known]
+        if asked:
+            found += self._found(Request(targets=tuple(asked)))
         return Targets(
             [
                 TargetState(target, why, tuple(str(v) for _, v in way.edges) if way else ())
                 for target, way, why in found
             ],
             dict(self.catalog.broken),
+        )
+
+    def _found(self, request: Request) -> list[tuple[Target, Way | None, Unavailable | None]]:
+        engine, signature = self.engine, self.run_data.signature
+        return wanted(
+            request, self.catalog, self.source.variant, engine.host, engine.version, signature
         )
 
     # running
@@ -94,7 +107,8 @@ class Session(Live):
 
         Args:
             formats, precisions, runners, devices: names; a target must match all that are given.
-            targets: exact targets instead, as ``"onnx:fp16@ort-cpu"``.
+            targets: exact targets instead, as ``"onnx:fp16@ort-cpu"``; options in brackets make
+                one of its own, as ``"torch:fp32@compile[channels_last=True]-cpu"``.
             until: ``"export"``, ``"convert"``, ``"correctness"``, ``"profile"`` (the default) or
                 ``"verify"`` (the default where ``verify`` is given).
             tolerance: a `Tolerance`, or a dict of them by precision or output name. Given alone,
@@ -215,7 +229,8 @@ class Session(Live):
                 "until='verify' needs the function that verifies",
                 "lab.run(verify=function): (outputs, reference) -> bool, float or dict",
             )
-        chosen = routes(request, self.catalog, source, self.engine.host, self.engine.version)
+        engine, signature = self.engine, self.run_data.signature
+        chosen = routes(request, self.catalog, source, engine.host, engine.version, signature)
         if keep:
             self.source = source
         return request, chosen

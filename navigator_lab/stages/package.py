@@ -28,7 +28,7 @@ from ..triton.runtime import STANDINS
 from ..types import samples as stored
 from ..types.measure import Timing
 from ..types.outcome import Product
-from ..types.plugin import At, action, option, options_of
+from ..types.plugin import At, action, option
 from ..types.signature import BATCH, Signature
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _write(
     config = messages().ModelConfig(name=options.name, max_batch_size=largest)
     _name_backend(config, found, options, notes)
     notes += tensors.describe(config, signature, found)
-    native.tune(config, at.about, found, _run_options(at), notes)
+    native.tune(config, at.about, found, at.opened_with(at.about), notes)
     defaults.schedule(config, at.about.device, options, timing, notes, reasons)
     if config.input:
         reasons["input, output"] = "the model's signature and the samples that it was measured on"
@@ -208,7 +208,13 @@ def _write(
         if found.backend == "python":
             runner = at.runners[at.about.runner]
             carried = carry(
-                at.about, runner, model, signature, Path(scratch), _run_options(at), found.asked
+                at.about,
+                runner,
+                model,
+                signature,
+                Path(scratch),
+                at.opened_with(at.about),
+                found.asked,
             )
             files, notes = carried.files, [*notes, *carried.notes]
             if options.environment:
@@ -236,11 +242,6 @@ def _write(
         tuple(dict.fromkeys(notes)),
         tuple(reasons.items()),
     )
-
-
-def _run_options(at: At) -> Any:
-    """The runner's options as they were measured."""
-    return options_of(at.runners[at.about.runner].action.options, at.run_options)
 
 
 def _rehearsed(

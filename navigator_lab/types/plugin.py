@@ -7,7 +7,6 @@ reason, a form in the dashboard and the contract tests.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .options import option, options_known, options_of, with_settings
 from .outcome import Product
 from .signature import Signature
 from .target import CPU, Device, Precision, Target, Variant
@@ -125,16 +125,33 @@ class Format:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What an edge must know of its model before it builds: the product of another action.
+
+    That action is called as the edge is, about the variant without its settings, with the same
+    model and samples; ``options`` takes the edge's options to its own. So variants that differ in
+    their settings share one step.
+    """
+
+    name: str  # of the edge's keyword
+    action: str
+    when: Callable[[Any], bool] = lambda options: True  # of the edge's options
+    options: Callable[[Any], Any] = lambda options: None
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
     """A way from one variant to another: for each pair, the action builds the second.
 
-    The action is called as ``fn(at, model=Product, samples=Product)``; ``at.about`` is the variant
-    to be built, ``samples.read(Signature)`` the signature (see `navigator_lab.types.samples`).
+    The action is called as ``fn(at, model=Product, samples=Product)``, and with the products of
+    its ``reads``; ``at.about`` is the variant to be built, ``samples.read(Signature)`` the
+    signature (see `navigator_lab.types.samples`).
     """
 
     pairs: tuple[tuple[Variant, Variant], ...]
     action: Action
     cost: float = 1.0  # of two ways, the cheaper sum is taken
+    reads: tuple[Reading, ...] = ()
 
 
 class Running(Protocol):
@@ -180,6 +197,15 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """Options of a runner that are worth a target of their own, and for which models."""
+
+    settings: Mapping[str, Any]
+    devices: tuple[str, ...]
+    fits: Callable[[Signature], bool] = lambda signature: True
+
+
+@dataclass(frozen=True, slots=True)
 class Runner:
     """What executes some formats: ``open(model: Product, opening) -> context manager of Running``.
 
@@ -199,6 +225,7 @@ class Runner:
     reference: bool = False  # it may say what the right answer is, for these formats
     family: str = ""
     device_needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    proposes: tuple[Proposal, ...] = ()
 
 
 @dataclass
@@ -229,6 +256,15 @@ class At:
         """
         self._turn()
 
+    def opened_with(self, target: Target, options: Any = None) -> Any:
+        """The options of the target's runner: those given, else the step's; the target's own
+        settings come on top."""
+        cls = self.runners[target.runner].action.options
+        options = self.run_options if options is None else options
+        if cls is None:
+            return options
+        return with_settings(options_of(cls, options), target.run_settings)
+
     @contextmanager
     def open(
         self,
@@ -247,10 +283,7 @@ class At:
         can get ready for them.
         """
         opened = self.runners[target.runner].action
-        if options is None:
-            options = self.run_options
-        if opened.options is not None:
-            options = options_of(opened.options, options)
+        options = self.opened_with(target, options)
         if threads is None:
             threads = self.threads
         opening = Opening(target, signature, options, reference, threads, tuple(calls))
@@ -271,11 +304,6 @@ def old_enough(version: str | None, below: str) -> bool:
     return [int(p) for p in parts[:3]] < [int(p) for p in below.split(".")]
 
 
-def option(default: Any, help: str, *, unit: str = "", choices: tuple[Any, ...] = ()) -> Any:
-    """A field of an options dataclass, with what a form or a help page needs to know of it."""
-    return field(default=default, metadata={"help": help, "unit": unit, "choices": choices})
-
-
 def action(name: str, **facts: Any) -> Callable[[Callable[..., Any]], Action]:
     """Declare an `Action`; the first line of the function's docstring is its help."""
     return lambda fn: Action(name, fn, help=_first_line(fn), **facts)
@@ -287,6 +315,7 @@ def edge(
     *precisions: str | tuple[str, str],
     cost: float = 1.0,
     name: str = "",
+    reads: tuple[Reading, ...] = (),
     **facts: Any,
 ) -> Callable[[Callable[..., Any]], Edge]:
     """Declare an `Edge` between two formats.
@@ -302,7 +331,7 @@ def edge(
     label = name or f"{target}<-{source}"
 
     def wrap(fn: Callable[..., Any]) -> Edge:
-        return Edge(tuple(pairs), Action(label, fn, help=_first_line(fn), **facts), cost)
+        return Edge(tuple(pairs), Action(label, fn, help=_first_line(fn), **facts), cost, reads)
 
     return wrap
 
@@ -316,6 +345,7 @@ def runner(
     reference: bool = False,
     family: str = "",
     device_needs: Mapping[str, tuple[str, ...]] | None = None,
+    proposes: tuple[Proposal, ...] = (),
     **facts: Any,
 ) -> Callable[[Callable[..., AbstractContextManager[Any]]], Runner]:
     """Declare a `Runner` from a context manager ``(model, opening)``."""
@@ -324,36 +354,11 @@ def runner(
         made = Action(f"runner {name}", fn, help=_first_line(fn), hardware=True, **facts)
         wanted = tuple(Precision(p) for p in precisions)
         needs = dict(device_needs or {})
-        return Runner(name, formats, made, devices, wanted, refuses, reference, family, needs)
+        return Runner(
+            name, formats, made, devices, wanted, refuses, reference, family, needs, proposes
+        )
 
     return wrap
-
-
-def options_of(cls: type | None, given: Any) -> Any:
-    """Options as an instance of ``cls``: given as one, as a dict, or not at all.
-
-    Raises:
-        ValueError: an unknown option (the known ones are named), or a value not among the choices.
-    """
-    if cls is None:
-        if given:
-            raise ValueError(f"there are no options here, but {given!r} was given")
-        return None
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    if given is None:
-        given = {}
-    if isinstance(given, Mapping):
-        for name in given:
-            if name not in known:
-                raise ValueError(f"no option {name!r}; the options are {', '.join(known)}")
-        given = cls(**given)
-    if not isinstance(given, cls):
-        raise ValueError(f"{given!r} are no options of this kind; use {cls.__name__} or a dict")
-    for name, one in known.items():
-        choices = one.metadata.get("choices")
-        if choices and getattr(given, name) not in choices:
-            raise ValueError(f"{name}={getattr(given, name)!r} is none of {choices}")
-    return given
 
 
 def _first_line(fn: Callable[..., Any]) -> str:
@@ -372,6 +377,8 @@ __all__ = [
     "Opening",
     "Plain",
     "Precision",
+    "Proposal",
+    "Reading",
     "Runner",
     "Running",
     "Target",
@@ -383,6 +390,8 @@ __all__ = [
     "edge",
     "old_enough",
     "option",
+    "options_known",
     "options_of",
     "runner",
+    "with_settings",
 ]

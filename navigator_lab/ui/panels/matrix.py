@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...types.target import Precision
+from ...types.target import Precision, Target
 from ...views.numbers import ratio
 
 STAGES = ("export", "convert", "correctness", "profile", "verify")
@@ -28,13 +28,15 @@ def grid(targets: Any, reference: str, verify: bool) -> dict[str, Any]:
     used: set[str] = set()
     for one in targets:
         target, text = one.target, str(one.target)
-        key = (target.format, target.runner, str(target.device))
-        where = f"{target.runner}-{target.device}"
-        words = _WORDS.get(key[:2], f"{target.format} on {target.runner}")
+        where = text.removeprefix(f"{target.variant}@")
+        more = ", ".join(f"{n} {v}" for n, v in (*target.settings, *target.run_settings))
+        key = (target.format, where, more)
+        words = _WORDS.get((target.format, target.runner), f"{target.format} on {target.runner}")
+        words = f"{words}, {more}" if more else words
         several = target.device.kind != "cpu"
         row = rows.setdefault(
             key,
-            {"id": f"{target.format}@{where}", "format": target.format, "where": where,
+            {"id": "@".join(key) if more else f"{target.format}@{where}", "format": target.format, "where": where,
              "words": f"{words}, {target.device}" if several else words, "targets": {}, "barred": True},
         )  # fmt: skip
         precision = str(target.precision)
@@ -81,9 +83,13 @@ def presets(order: list[str], cells: Mapping[str, Any]) -> dict[str, Any]:
     slow = ("aoti", "torchscript-script")
 
     def of(*precisions: str) -> list[str]:
-        return [t for t in can if t.partition(":")[2].partition("@")[0] in precisions]
+        return [t for t in can if Target.parse(t).precision in precisions]
 
-    quick = [t for t in of("fp32") if t.partition(":")[0] not in slow and "@compile-" not in t]
+    quick = [
+        t
+        for t in of("fp32")
+        if (one := Target.parse(t)).format not in slow and one.runner != "compile"
+    ]
     made = {
         "quick": ("Quick", quick, "fp32 on every runner that needs no compiler"),
         "low": ("Low precision", of("fp16", "bf16", "int8", "int8-dynamic", "fp8"),
@@ -104,7 +110,7 @@ def presets(order: list[str], cells: Mapping[str, Any]) -> dict[str, Any]:
 def _runtimes(can: list[str]) -> list[str]:
     """The targets whose runner is more than the framework's own interpreter."""
     plain = ("eager", "eager-graphs", "jit", "export", "python")
-    return [t for t in can if not t.rpartition("@")[2].startswith(tuple(f"{p}-" for p in plain))]
+    return [t for t in can if Target.parse(t).runner not in plain]
 
 
 def foretold(forecasts: Iterable[Any]) -> dict[str, dict[str, Any]]:
