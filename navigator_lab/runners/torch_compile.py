@@ -16,7 +16,7 @@ from navigator_lab.types.plugin import Opening, option, runner
 
 from ._torch import PRECISIONS, Session, refuses, session
 from ._torch_ahead import Ahead
-from .torch_eager import on
+from .torch_eager import CHANNELS_LAST, on
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +88,7 @@ def compile(model: Product, opening: Opening) -> Iterator[Session]:
     family="PyTorch",
     needs=("torch",),
     options=GraphOptions,
+    proposes=(CHANNELS_LAST,),
     fresh=True,  # its pools of device memory are given back only with the process
     timeout_s=1800,
     check=compiler,

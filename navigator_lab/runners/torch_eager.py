@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from navigator_lab.formats._torch import load
 from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.formats.torch_module import FORMAT
-from navigator_lab.types.plugin import Opening, option, runner
+from navigator_lab.types.plugin import Opening, Proposal, option, runner
 
 from ._torch import PRECISIONS, Session, refuses, session
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from navigator_lab.types.outcome import Product
+    from navigator_lab.types.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ class EagerOptions:
     channels_last: bool = option(
         False, "weights and 4-D inputs in channels-last memory format: faster convolutions in fp16"
     )
+
+
+def images(signature: Signature) -> bool:
+    """Is there an input that channels-last memory can matter for?"""
+    return any(len(spec.shape) == 4 and spec.dtype.startswith("float") for spec in signature.inputs)
+
+
+# Which layout is faster depends on the precision and the kernels that a GPU's libraries have, so
+# both are measured. On a CPU it is asked for by its text: there each compilation takes a minute.
+CHANNELS_LAST = Proposal({"channels_last": True}, ("cuda",), images)
 
 
 @runner(
@@ -65,6 +76,7 @@ def eager(model: Product, opening: Opening) -> Iterator[Session]:
     family="PyTorch",
     needs=("torch",),
     options=EagerOptions,
+    proposes=(CHANNELS_LAST,),
     fresh=True,  # a capture that fails can leave the CUDA context of its process unusable
     explain=explain,
 )

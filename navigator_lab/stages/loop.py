@@ -17,6 +17,7 @@ from ..types.plugin import At, Running
 from ..types.request import Load
 from . import statistics
 from .calls import call
+from .gpu import Readings
 from .memory import Peak
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ FEWEST = 3  # calls that a median is made of, whatever the budget
 class Series:
     """Everything that was timed at one batch size, in nanoseconds."""
 
+    readings: Readings
     put: list[int] = field(default_factory=list)
     whole: list[int] = field(default_factory=list)
     get: list[int] = field(default_factory=list)
@@ -64,7 +66,7 @@ def measure(
 
     The batch size must have been called once before.
     """
-    series = Series()
+    series = Series(Readings(at.about.device))
     endless = _endless(feeds)
     gc.collect()
     was_on = gc.isenabled()
@@ -78,6 +80,7 @@ def measure(
             if time.perf_counter() - before > 1e-3 and series.rounds:
                 _discard(running, endless, series)
             spent += _round(running, endless, series, load)
+            series.readings.look()
             peak.look()
             if _done(series, load, spent):
                 return series

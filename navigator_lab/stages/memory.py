@@ -5,12 +5,11 @@ No stage of its own. What can't be measured on a machine is 0, never a guess.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from types import ModuleType
 
 from ..types.target import Device
+from .gpu import used
 
 _STATUS = Path("/proc/self/status")
 
@@ -29,11 +28,11 @@ class Peak:
         self._device = device
         _reset_high_water()
         self._host_before = _resident()
-        self._own_before, self._device_before = _device_used(device)
+        self._own_before, self._device_before = used(device)
         self._own_most, self._device_most = self._own_before, self._device_before
 
     def look(self) -> None:
-        own, device = _device_used(self._device)
+        own, device = used(self._device)
         self._own_most = max(self._own_most, own)
         self._device_most = max(self._device_most, device)
 
@@ -83,41 +82,6 @@ def _high_water() -> int:
     # Kilobytes on Linux, bytes on a Mac.
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
-
-
-def _device_used(device: Device) -> tuple[int, int]:
-    """By this process (0 if the driver doesn't say), and by all."""
-    if device.kind != "cuda":
-        return 0, 0
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        try:
-            handle = _handle(pynvml, device.index or 0)
-            used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-            return _own(pynvml, handle), used
-        finally:
-            pynvml.nvmlShutdown()
-    except (pynvml.NVMLError, ValueError):  # no driver, or a slice of a GPU that hides it
-        return 0, 0
-
-
-def _own(nvml: ModuleType, handle: object) -> int:
-    try:
-        known = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    except nvml.NVMLError:  # some virtual GPUs list no processes
-        return 0
-    return sum(int(one.usedGpuMemory or 0) for one in known if one.pid == os.getpid())
-
-
-def _handle(nvml: ModuleType, index: int) -> object:
-    """NVML counts all GPUs; what a process sees as its first may be another."""
-    seen = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
-    name = seen[index] if any(seen) and index < len(seen) else str(index)
-    if name.isdigit():
-        return nvml.nvmlDeviceGetHandleByIndex(int(name))
-    return nvml.nvmlDeviceGetHandleByUUID(name)
 
 
 def _torch_peak(device: Device) -> int:

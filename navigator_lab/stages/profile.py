@@ -163,7 +163,8 @@ def _timing(series: Series, batch: int, load: Load) -> BatchTiming:
         apart = late.low > early.high or late.high < early.low
         if apart and abs(moved) > DRIFT:
             said.append(f"it drifts: the median of the second half is {moved:+.1%} of the first's")
-    note = "; ".join(filter(None, said))
+    doubts = [one for one in said if one]
+    note = "; ".join(filter(None, [*doubts, series.readings.note]))
     return BatchTiming(
         batch=batch,
         calls=len(total),
@@ -176,8 +177,10 @@ def _timing(series: Series, batch: int, load: Load) -> BatchTiming:
         throughput=statistics.throughput(total, batch),
         put_ms=float(np.median(series.put)) / 1e6,
         get_ms=float(np.median(series.get)) / 1e6,
-        stable=not note,
+        stable=not doubts,
         note=note,
+        clock_mhz=series.readings.clock_mhz,
+        power_w=series.readings.power_w,
     )
 
 

@@ -140,6 +140,9 @@ class BatchTiming:
     get_ms: float = 0.0
     stable: bool = True
     note: str = ""  # why it is not stable, or what was not done
+    # Of a GPU, medians of what was read between rounds; None where the driver doesn't say.
+    clock_mhz: float | None = None
+    power_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,4 +188,6 @@ def _batch(one: BatchTiming) -> dict[str, Any]:
         "throughput_high": one.throughput.high,
         "stable": one.stable,
         "note": one.note,
+        "clock_mhz": one.clock_mhz,
+        "power_w": one.power_w,
     }

@@ -3,9 +3,12 @@
 import pytest
 
 import navigator_lab as nav
+from navigator_lab.catalog import Catalog
 from navigator_lab.errors import RequestError
 from navigator_lab.testing import Affine
-from navigator_lab.types.target import Target, Variant
+from navigator_lab.types.plugin import Gpu, Host
+from navigator_lab.types.signature import Signature, TensorSpec
+from navigator_lab.types.target import Precision, Target, Variant
 
 TEXTS = (
     "onnx:fp16[keep_worst=12]@ort-cpu",
@@ -100,3 +103,20 @@ def test_it_is_packaged_saved_and_chosen(lab, tmp_path):
     assert (lab.package(text, tmp_path / "r", name="m") / "config.pbtxt").exists()
     saved = nav.load(lab.save(tmp_path / "a.nav"))
     assert [row["target"] for row in saved.results.to_dicts()] == [text]
+
+
+def test_what_runners_propose_for_a_model_are_targets_where_they_can_matter():
+    gpu = Gpu(0, "a GPU", 80 << 30, "9.0", "580")
+    host = Host("a CPU", 2, 8 << 30, gpus=(gpu,))
+    catalog = Catalog.installed()
+    image = Signature((TensorSpec("x", "float32", ("batch", 3, 8, 8)),))
+    words = Signature((TensorSpec("x", "int64", ("batch", 8)),))
+
+    def proposed(host, signature):
+        source = Variant("torch", Precision.FP32)
+        found = catalog.targets(source, host, lambda name, action: "1", signature)
+        return {str(target) for target, _, _ in found if target.run_settings}
+
+    assert "torch:fp16@compile-graphs[channels_last=True]-cuda:0" in proposed(host, image)
+    assert not proposed(host, words)
+    assert not proposed(host, None)
