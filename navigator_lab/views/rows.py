@@ -29,6 +29,7 @@ def row(one: TargetRun, judge: Judge) -> Row:
     facts |= _status(one)
     facts |= _files(one)
     facts |= _accuracy(one, judge)
+    facts["warnings"] = (*_notes(one), *facts.get("warnings", ()))
     facts |= _verification(one)
     judged = [v for v in (facts["within_tolerance"], facts["verified"]) if v is not None]
     facts["passed"] = all(judged) if judged else None
@@ -99,6 +100,15 @@ def _files(one: TargetRun) -> dict[str, Any]:
                 "size_bytes": product.size_bytes,
             }
     return {}
+
+
+def _notes(one: TargetRun) -> tuple[str, ...]:
+    """What the edge that built it says of what it made: nodes that it left alone, and why."""
+    for step in one.steps:
+        if step.label == f"build {one.target.variant}" and isinstance(step.outcome, Done):
+            value = step.outcome.product.value
+            return tuple(value.get("notes", ())) if isinstance(value, dict) else ()
+    return ()
 
 
 def _accuracy(one: TargetRun, judge: Judge) -> dict[str, Any]:

@@ -219,3 +219,71 @@ def test_local_functions_and_overridable_weights():
     assert np.allclose(session.run(None, feeds)[0], right)
     changed = session.run(None, {**feeds, "k": np.float32([1, 1])})[0]
     assert np.allclose(changed, feeds["x"])
+
+
+def large():
+    """A product whose weight is beyond fp16, one whose value is, a sum that is too small, and fine ones."""
+    nodes = [
+        helper.make_node("Mul", ["x", "big"], ["a"], "weight_beyond"),
+        helper.make_node("Mul", ["a", "small"], ["b"], "reads_beyond"),
+        helper.make_node("MatMul", ["b", "w"], ["c"], "fine"),
+        helper.make_node("Mul", ["c", "c"], ["d"], "squares"),
+        helper.make_node("Mul", ["d", "small"], ["e"]),  # a node that has no name
+        helper.make_node("Mul", ["c", "small"], ["f"], "vanishes"),
+        helper.make_node("Tanh", ["c"], ["y"], "also_fine"),
+        helper.make_node("Add", ["e", "f"], ["z"], "last"),
+    ]
+    return model(
+        nodes,
+        [("x", TensorProto.FLOAT, ["batch", 8])],
+        [("y", TensorProto.FLOAT, ["batch", 8]), ("z", TensorProto.FLOAT, ["batch", 8])],
+        [
+            tensor("big", [1e6]),
+            tensor("small", [1e-8]),
+            tensor("w", 5e4 * np.eye(8)),
+        ],
+    )
+
+
+def beyond(folder):
+    samples = [{"x": np.full((1, 8), i + 1, np.float32)} for i in range(2)]
+    facts = signature(
+        [spec("x", "float32", "batch", 8)],
+        [spec("y", "float32", "batch", 8), spec("z", "float32", "batch", 8)],
+        call=None,
+        batch=(1, 2, 8),
+    )
+    return Bench(folder, facts, samples, large())
+
+
+def test_what_fp16_cannot_hold_on_the_samples_stays_in_fp32_by_node(tmp_path):
+    it = beyond(tmp_path)
+    name, value = it.build(onnx_format.to_half, "onnx:fp16")
+    # c = x / 100 * 5e4: up to 1000, its square 1e6; f = 1e-5 at most.
+    assert set(value.kept) == {"weight_beyond", "reads_beyond", "squares", "Mul_e", "vanishes"}
+    assert value.converted == 3
+    assert "5 nodes stay in fp32" in value.notes[0]
+    assert "squares (1e+06)" in value.notes[0]
+    right = it.run("source", "onnx:fp32@ort-cpu")
+    assert worst(it.run(name, "onnx:fp16@ort-cpu"), right) < 5e-3
+
+
+def test_headroom_and_bf16_have_another_range(tmp_path):
+    it = beyond(tmp_path)
+    _, value = it.build(
+        onnx_format.to_half, "onnx:fp16", options=HalfOptions(headroom=100.0), to="roomy"
+    )
+    assert {"fine", "also_fine"} <= set(value.kept)  # 1000 * 100 is beyond 65504
+    _, value = it.build(onnx_format.to_half, "onnx:bf16")
+    assert value.kept == ()
+    assert value.converted == 8
+
+
+def test_unchecked_ranges_are_clipped(tmp_path):
+    it = beyond(tmp_path)
+    name, value = it.build(
+        onnx_format.to_half, "onnx:fp16", options=HalfOptions(check_ranges=False)
+    )
+    assert value.kept == ()
+    right = it.run("source", "onnx:fp32@ort-cpu")
+    assert worst(it.run(name, "onnx:fp16@ort-cpu"), right) > 0.05  # 1e6 became 65504, 1e-8 6e-8

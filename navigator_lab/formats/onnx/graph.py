@@ -31,13 +31,18 @@ EXTERNAL_FROM_BYTES = 1_500_000_000
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Value of a product that is an ONNX file. ``converted`` counts the nodes that were changed."""
+    """Value of a product that is an ONNX file.
+
+    ``converted`` counts the nodes that were changed; ``kept`` names those that stay in fp32 for what
+    the samples say of them, though their kind is converted. ``notes`` say why.
+    """
 
     opset: int
     nodes: int
     exporter: str = ""
     converted: int = 0
     notes: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def load(path: Path) -> onnx.ModelProto:
@@ -98,6 +103,39 @@ def raised(model: onnx.ModelProto, wanted: int) -> tuple[onnx.ModelProto, tuple[
         return onnx.version_converter.convert_version(model, wanted), ()
     except (RuntimeError, ValueError, onnx.version_converter.ConvertError) as error:
         return model, (f"stays at opset {opset(model)}; {wanted} was wanted: {error}"[:300],)
+
+
+def plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without functions of its own, every node with a name of its own.
+
+    Nodes are addressed by name: the same file always gives the same names.
+    """
+    if model.functions:
+        from onnx.inliner import inline_local_functions
+
+        model = inline_local_functions(model)
+    taken: set[str] = set()
+    _name_nodes(model.graph, taken)
+    return model
+
+
+def _name_nodes(body: onnx.GraphProto, taken: set[str]) -> None:
+    for node in body.node:
+        wanted = node.name or f"{node.op_type}_{next(filter(None, node.output), '')}"
+        name, i = wanted, 1
+        while name in taken:
+            name, i = f"{wanted}_{i}", i + 1
+        taken.add(name)
+        node.name = name
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    _name_nodes(inner, taken)
+
+
+def names(text: str) -> frozenset[str]:
+    """Names as an option has them, separated by commas."""
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def real_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import graph
+
 if TYPE_CHECKING:
     import onnx
 
@@ -41,15 +43,32 @@ def convert(
     keep_nodes: frozenset[str] = frozenset(),
 ) -> int:
     """Rewrite ``model`` in place; ``kind`` is FLOAT16 or BFLOAT16. Gives the number of nodes changed."""
-    if model.functions:
-        from onnx.inliner import inline_local_functions
+    return len(_convert(model, kind, keep, keep_nodes))
 
-        inlined = inline_local_functions(model)
-        model.CopyFrom(inlined)
+
+def convertible(
+    model: onnx.ModelProto,
+    kind: int,
+    keep: frozenset[str] = frozenset(),
+    keep_nodes: frozenset[str] = frozenset(),
+) -> frozenset[str]:
+    """Names of the nodes that `convert` would change; ``model`` stays as it is."""
+    import onnx
+
+    tried = onnx.ModelProto()
+    tried.CopyFrom(model)
+    return frozenset(_convert(tried, kind, keep, keep_nodes))
+
+
+def _convert(
+    model: onnx.ModelProto, kind: int, keep: frozenset[str], keep_nodes: frozenset[str]
+) -> list[str]:
+    if model.functions:
+        model.CopyFrom(graph.plain(model))
     work = _Work(
         kind=kind,
         versions={o.domain or "": o.version for o in model.opset_import},
-        types=_types(model),
+        types=types_of(model),
         taken=_all_names(model.graph),
         keep=keep,
         keep_nodes=keep_nodes,
@@ -67,7 +86,7 @@ class _Work:
     taken: set[str]
     keep: frozenset[str]
     keep_nodes: frozenset[str]
-    changed: int = 0
+    changed: list[str] = field(default_factory=list)  # names of nodes
 
     def name(self, wanted: str) -> str:
         made, i = f"{wanted}/half", 0
@@ -124,7 +143,7 @@ def _rewrite(body: Any, work: _Work, outer: _Scope | None) -> None:
         if not takes:
             scope.nodes.append(node)
             continue
-        work.changed += 1
+        work.changed.append(node.name)
         for i in takes:
             node.input[i] = _half(node.input[i], scope, work)
         scope.nodes.append(node)
@@ -242,7 +261,7 @@ def _narrow(tensor: Any, name: str, kind: int) -> Any:
     return onnx.numpy_helper.from_array(narrow.astype(np.float16), name)
 
 
-def _types(model: onnx.ModelProto) -> dict[str, int]:
+def types_of(model: onnx.ModelProto) -> dict[str, int]:
     """Element type of every value whose type can be inferred."""
     import onnx
 
