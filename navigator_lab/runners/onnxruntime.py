@@ -30,6 +30,10 @@ LEVELS = {
     "basic": "ORT_ENABLE_BASIC",
     "disabled": "ORT_DISABLE_ALL",
 }
+PRECISIONS = (
+    *("fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic", "fp8", "int8-weights"),
+    "int4-weights",
+)
 # Of ONNX Runtime 1.31: it segfaults while loading valid fp16 graphs with recurrent operators.
 CRASHING = ("FuseFp16InitializerToFp32NodeTransformer",)
 
@@ -64,7 +68,7 @@ def _refuses(precision: Precision, device: Device) -> str:
     "ort",
     FORMAT.name,
     devices=("cpu", "cuda"),
-    precisions=("fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"),
+    precisions=PRECISIONS,
     refuses=_refuses,
     reference=True,
     family="ONNX Runtime",
@@ -98,6 +102,9 @@ def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
     if options.execution == "parallel":
         asked.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     asked.log_severity_level = 3  # warnings of the optimiser say nothing about the result
+    if opening.target.precision == "fp8":
+        # Without this, 1.31 fuses fp8 pairs into kernels that only integers have.
+        asked.add_session_config_entry("session.disable_quant_qdq", "1")
     if options.exact_int8:
         asked.add_session_config_entry("session.x64quantprecision", "1")
     providers: list[Any] = ["CPUExecutionProvider"]

@@ -47,6 +47,9 @@ DEFAULTS: dict[Precision, Tolerance] = {
     Precision.INT8_DYNAMIC: Tolerance(1e-1, 1e-3, spread=7.5e-1, sqnr_db=10, bias=1e-1),
     # 3 bits of mantissa, but a range: about as good as int8 without calibration.
     Precision.FP8: Tolerance(1e-1, 1e-3, spread=7.5e-1, sqnr_db=10, bias=1e-1),
+    # Activations are exact; 4 bits in blocks still leave an error of a tenth of each weight.
+    Precision.INT8_WEIGHTS: Tolerance(5e-2, 1e-3, spread=2e-1, sqnr_db=15, bias=3e-2),
+    Precision.INT4_WEIGHTS: Tolerance(1e-1, 1e-3, spread=7.5e-1, sqnr_db=10, bias=1e-1),
 }
 
 

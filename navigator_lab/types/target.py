@@ -19,6 +19,8 @@ class Precision(StrEnum):
     INT8 = "int8"  # static: scales calibrated on the samples
     INT8_DYNAMIC = "int8-dynamic"  # scales of activations found at run time
     FP8 = "fp8"
+    INT8_WEIGHTS = "int8-weights"  # only weights are stored so; the computation is fp32
+    INT4_WEIGHTS = "int4-weights"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -39,6 +39,8 @@ SHAPES: dict[str, tuple[str, str]] = {
     "int8": ("triangle-up", "▲"),
     "int8-dynamic": ("triangle-right", "▶"),
     "fp8": ("triangle-down", "▼"),
+    "int8-weights": ("star", "★"),
+    "int4-weights": ("pentagon", "⬟"),
 }
 
 

@@ -101,6 +101,8 @@ REAL = {
     Precision.INT8: 5e-2,
     Precision.INT8_DYNAMIC: 5e-2,
     Precision.FP8: 5e-2,
+    Precision.INT8_WEIGHTS: 1e-2,
+    Precision.INT4_WEIGHTS: 5e-2,
 }
 
 

@@ -47,7 +47,7 @@ def offers(shell, text):
         ("%navigator profile --formats to", ["torch-export", "torch", "torchscript",
                                              "torchscript-script", "toy"]),
         ("%navigator profile --formats toy,onn", ["onnx"]),
-        ("%navigator profile --precisions int", ["int8", "int8-dynamic"]),
+        ("%navigator profile --precisions int8", ["int8", "int8-dynamic", "int8-weights"]),
         ("%navigator profile --runners to", ["toy"]),
         ("%navigator profile --targets toy:fp1", ["fp16@toy-cpu"]),
         ("%navigator run --until corr", ["correctness"]),

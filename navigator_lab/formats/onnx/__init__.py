@@ -1,7 +1,7 @@
 """ONNX: the format, and the edges that lead to it and from one precision to another.
 
 One file an edge's kind: ``export`` from torch, ``from_tensorflow`` from a SavedModel, ``half`` to 16-bit floats (``retype`` does it),
-``quantize`` to 8-bit integers; ``graph`` reads, writes and checks a file, ``reasons`` explains
+``quantize`` to 8-bit integers, ``narrow`` to fp8 and to weights of 8 and 4 bits; ``graph`` reads, writes and checks a file, ``reasons`` explains
 foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 """
 
@@ -9,6 +9,7 @@ from .export import from_program, from_script, from_torch, from_trace
 from .from_tensorflow import from_savedmodel
 from .graph import FORMAT
 from .half import to_half, to_tf32
+from .narrow import to_fp8, to_weights
 from .quantize import to_int8, to_int8_dynamic
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "from_script",
     "from_torch",
     "from_trace",
+    "to_fp8",
     "to_half",
     "to_int8",
     "to_int8_dynamic",
     "to_tf32",
+    "to_weights",
 ]

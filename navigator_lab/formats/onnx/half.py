@@ -113,9 +113,7 @@ def to_half(
     path = graph.save(source, at.out)
     graph.check(path, samples.read(Signature), outputs=False)
     nodes = len(source.graph.node)
-    return graph.Graph(
-        graph.opset(source), nodes, converted=changed, notes=notes, kept=tuple(kept)
-    )
+    return graph.Graph(graph.opset(source), nodes, converted=changed, notes=notes, kept=tuple(kept))
 
 
 def _outside(

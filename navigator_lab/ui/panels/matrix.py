@@ -92,7 +92,7 @@ def presets(order: list[str], cells: Mapping[str, Any]) -> dict[str, Any]:
     ]
     made = {
         "quick": ("Quick", quick, "fp32 on every runner that needs no compiler"),
-        "low": ("Low precision", of("fp16", "bf16", "int8", "int8-dynamic", "fp8"),
+        "low": ("Low precision", of("fp16", "bf16", "int8", "int8-dynamic", "fp8", "int8-weights", "int4-weights"),
                 "everything below fp32: faster or smaller, and to be judged by its error"),
         "all": ("Everything", can, "all that can run here"),
         # What has a chance before anything is known; with results, the browser takes their best.
