@@ -38,6 +38,26 @@ def test_fp8(tmp_path, method):
         assert float(numpy_helper.to_array(scale)) * 448 == pytest.approx(largest, rel=1e-6)
 
 
+def test_a_relu_before_fp8_is_not_dropped(tmp_path):
+    """ONNX Runtime 1.31 takes the zero of fp8 for the least value there is; our runner must not."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("MatMul", ["r", "w"], ["y"]),
+    ]
+    body = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")],
+    )
+    made = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    facts = signature([spec("x", "float32", 1, 4)], [spec("y", "float32", 1, 4)], call=None)
+    it = Bench(tmp_path, facts, [{"x": np.float32([[-1, 1, -2, 2]])}], made)
+    name, _ = it.build(onnx_format.to_fp8, "onnx:fp8")
+    assert it.run(name, "onnx:fp8@ort-cpu")[0]["y"].tolist() == [[0, 1, 0, 2]]
+
+
 def products(n=48):
     """Matrix products: with a weight, with its transpose (Gemm), and of two activations."""
     rng = np.random.default_rng(0)
