@@ -36,8 +36,7 @@ def facts(
     for need in sorted({n for a in actions for n in a.needs}):
         for name, _ in alternatives(need):
             if version := versions(name):
-                packages[name] = version
-                break
+                packages[name] = version  # of two that are there, either may be imported
     known = {
         "action": step.action,
         "about": None if step.about is None else str(step.about),
