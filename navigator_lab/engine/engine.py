@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import queue
 import shutil
-import sys
 import threading
 import time
 from collections import deque
@@ -22,27 +21,18 @@ from ..errors import NavigatorError
 from ..types.codec import canonical, decode, encode
 from ..types.event import Event, Finished, Planned, Progressed, Started
 from ..types.outcome import Cancelled, Done, Failed, Failure, Outcome, Product, Skipped
-from ..types.plugin import Action, Host
+from ..types.plugin import Host
 from ..types.step import Given, Step, in_order
 from .floor import Floor, Limits, Work
-from .keys import Codes, difference, facts, key
+from .forecast import Forecast, forecast
+from .keys import Codes, difference, key
 from .store import Store
+from .surroundings import Surroundings
 from .wall import Wall, how_it_ended
 
 Listener = Callable[[Event], None]
 _TICK_S = 0.25
 _TIMEOUT_S = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What is known of a step before it runs."""
-
-    step: str
-    state: str  # "fresh", "stale", "unknown" (its inputs are not settled yet), "failed"
-    why: tuple[str, ...] = ()
-    seconds: float | None = None  # expected, from earlier runs; None if nothing like it ran yet
-    bytes: int | None = None
 
 
 @dataclass
@@ -70,11 +60,11 @@ class Engine:
         limits: Limits | None = None,
         environments: Mapping[str, str] | None = None,
     ) -> None:
-        self.catalog, self.store, self.host = catalog, store, host
-        self.environments = dict(environments or {})
+        self.store = store
+        self.around = Surroundings(catalog, host, version_in, Codes(store), environments or {})
+        self.catalog, self.host = catalog, host
+        self.version = self.around.version
         self.listeners: list[Listener] = []
-        self._version_in = version_in
-        self._codes = Codes(store)
         self._inbox: queue.Queue[tuple[Wall | None, dict[str, Any]]] = queue.Queue()
         self._floor = Floor(
             limits or Limits(), lambda wall, message: self._inbox.put((wall, message))
@@ -125,37 +115,7 @@ class Engine:
 
     def preview(self, goals: Iterable[Step]) -> list[Forecast]:
         """What a run of these goals would do. Runs nothing."""
-        settled: dict[Step, Product] = {}
-        made = []
-        for step in in_order(goals):
-            inputs = self._inputs(step, settled)
-            cost = self.store.cost(str(step), step.action)
-            seconds, size = cost or (None, None)
-            if inputs is None:
-                made.append(Forecast(str(step), "unknown", (), seconds, size))
-                continue
-            known = self._facts(step, inputs)
-            if known is None:
-                made.append(Forecast(str(step), "failed", ("it is not available here",)))
-            elif found := self.store.recall(key(known)):
-                settled[step] = found[1]
-                made.append(Forecast(str(step), "fresh", (), 0.0, 0))
-            elif self.store.failed(key(known)):
-                made.append(Forecast(str(step), "failed", ("failed last time",), 0.0, 0))
-            else:
-                last = self.store.last(str(step))
-                why = difference(last[0] if last else None, known)
-                made.append(Forecast(str(step), "stale", why, seconds, size))
-        return made
-
-    def _inputs(self, step: Step, settled: Mapping[Step, Product]) -> dict[str, Product] | None:
-        found = {}
-        for name, needed in step.inputs:
-            product = self._given(needed) if isinstance(needed, Given) else settled.get(needed)
-            if product is None:
-                return None
-            found[name] = product
-        return found
+        return forecast(goals, self.store, self.around)
 
     # deciding
 
@@ -212,26 +172,26 @@ class Engine:
                     return
                 product = outcome.product
             inputs[name] = product
-        known = self._facts(step, inputs)
+        known = self.around.facts(step, inputs)
         if known is None:
-            self._finish(state, step, self._unavailable(step))
+            self._finish(state, step, self.around.unavailable(step))
             return
         name = key(known)
         if self._recall(state, step, name):
             return
-        claim = self.store.try_claim(name)
+        claim = self.store.claims.take(name)
         if claim is None:
             state.elsewhere.append(step)
             return
         if self._recall(state, step, name):  # made while we asked
-            self.store.release(claim)
+            self.store.claims.release(claim)
             return
         last = self.store.last(str(step))
         why = difference(last[0] if last else None, known)
         action = self.catalog.actions[step.action]
-        actions = self._actions(step) or []
+        actions = self.around.actions(step) or []
         work = Work(
-            step, action, name, known, claim, inputs, why, self._python(step),
+            step, action, name, known, claim, inputs, why, self.around.python(step),
             any(a.fresh for a in actions),
             self.limits.timeout_s
             or max((a.timeout_s for a in actions if a.timeout_s), default=_TIMEOUT_S),
@@ -260,49 +220,6 @@ class Engine:
                 return None
             self._known[given.digest] = product
         return self._known[given.digest]
-
-    def _actions(self, step: Step) -> list[Action] | None:
-        names = (step.action, *(f"runner {name}" for name in step.uses))
-        found = [self.catalog.actions.get(name) for name in names]
-        return None if None in found else [a for a in found if a is not None]
-
-    def _facts(self, step: Step, inputs: Mapping[str, Product]) -> dict[str, Any] | None:
-        actions, python = self._actions(step), self._python(step)
-        if actions is None:
-            return None
-
-        def versions(name: str, action: Action | None = None) -> str | None:
-            return self._version_in(python, name)
-
-        for action in actions:
-            if self.catalog.unavailable(action, self.host, versions):
-                return None
-        digests = {n: p.digest for n, p in inputs.items()}
-        return facts(step, actions, digests, self.host, versions, self._codes)
-
-    def version(self, name: str, action: Action) -> str | None:
-        """The version of a distribution where an action would run; None if it isn't there."""
-        return self._version_in(self._in_environment(self.catalog.aliases(action)), name)
-
-    def _in_environment(self, names: Iterable[str]) -> str:
-        return next((self.environments[n] for n in names if n in self.environments), sys.executable)
-
-    def _unavailable(self, step: Step) -> Skipped:
-        python = self._python(step)
-        for action in self._actions(step) or ():
-            why = self.catalog.unavailable(
-                action, self.host, lambda name, _: self._version_in(python, name)
-            )
-            if why:
-                return Skipped(why.reason, why.remedy)
-        return Skipped(f"no plug-in declares {step.action!r}", "install the plug-in that did")
-
-    def _python(self, step: Step) -> str:
-        names = [step.action, *step.uses]
-        if step.about is not None:
-            names.append(step.about.format)
-        names += [a.environment for a in self._actions(step) or () if a.environment]
-        return self._in_environment(names)
 
     # acting
 
@@ -369,7 +286,7 @@ class Engine:
             failure = Failure(type(error).__name__, error.message, error.remedy, "", lasting=False)
             self._fail(state, work, failure)
             return
-        self.store.release(work.claim)
+        self.store.claims.release(work.claim)
         self._finish(state, step, Done(product, seconds, False, "; ".join(work.why)), work.key)
 
     def _fail(self, state: _Run, work: Work, failure: Failure) -> None:
@@ -378,7 +295,7 @@ class Engine:
         seconds = work.spent()
         if failure.lasting:
             self.store.remember_failure(work.key, str(work.step), work.facts, failure, seconds)
-        self.store.release(work.claim)
+        self.store.claims.release(work.claim)
         self._finish(state, work.step, Failed(failure, seconds), work.key)
 
     def _finish(self, state: _Run, step: Step, outcome: Outcome, name: str = "") -> None:
@@ -401,7 +318,7 @@ class Engine:
     def _abandon(self) -> None:
         """Leave nothing behind, however the run ended."""
         for work in self._floor.clear():
-            self.store.release(work.claim)
+            self.store.claims.release(work.claim)
             if work.out is not None:
                 shutil.rmtree(work.out, ignore_errors=True)
 

@@ -13,16 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import sqlite3
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,26 +26,10 @@ from typing import Any
 from ..errors import WorkspaceError
 from ..types.codec import canonical, decode, digest, encode
 from ..types.outcome import Failure, Product
+from .claims import Claims
+from .index import Index
 
-VERSION = 1
 _CHUNK = 1 << 22
-_SCHEMA = """
-create table if not exists meta (name text primary key, value text) without rowid;
-create table if not exists records (
-    key text primary key, address text, facts text, product text, seconds real, at real
-) without rowid;
-create index if not exists records_address on records (address, at);
-create table if not exists products (
-    digest text primary key, value text, files text, bytes integer, used real
-) without rowid;
-create table if not exists failures (
-    key text primary key, address text, facts text, failure text, seconds real, at real
-) without rowid;
-create table if not exists outside (
-    kind text, path text, size integer, mtime_ns integer, inode integer, said text,
-    primary key (kind, path, size, mtime_ns, inode)
-) without rowid;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +51,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self._lock = threading.RLock()
+        self.claims = Claims(self.root / "claims")
         try:
             for room in ("objects", "scratch", "claims", "steps"):
                 (self.root / room).mkdir(parents=True, exist_ok=True)
@@ -80,33 +60,8 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise _unusable(self.root, error) from error
-        self._open()
+        self._index = Index(self.root)
         self._sweep()
-
-    def _open(self) -> None:
-        try:
-            self._db = sqlite3.connect(
-                self.root / "store.sqlite",
-                timeout=30,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = normal")
-            self._db.executescript(_SCHEMA)
-            self._db.execute("insert or ignore into meta values ('version', ?)", (str(VERSION),))
-            found = self._db.execute("select value from meta where name = 'version'").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise WorkspaceError(
-                f"the index of the workspace {self.root} is damaged: {error}",
-                f"delete {self.root} (everything in it can be made again) or use another workspace",
-            ) from error
-        if int(found[0]) > VERSION:
-            self._db.close()
-            raise WorkspaceError(
-                f"the workspace {self.root} is of version {found[0]}, newer than {VERSION}",
-                "upgrade navigator-lab, or use another workspace",
-            )
 
     def _sweep(self) -> None:
         """Leftovers of processes that died: scratch older than a day."""
@@ -118,36 +73,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the index."""
-        with self._lock:
-            self._db.close()
-
-    def _do(self, statement: str, *values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Execute a statement, once for each tuple of values, and fetch everything it finds.
-
-        Nothing stays open outside the lock: a half-read select of one thread would pin the snapshot
-        of the connection, and a write of another thread after a foreign one would then fail at once.
-        """
-        with self._lock:
-            try:
-                if len(values) < 2:
-                    return self._db.execute(statement, *values).fetchall()
-                with self._db:
-                    self._db.execute("begin immediate")
-                    self._db.executemany(statement, values)
-                return []
-            except sqlite3.OperationalError as error:
-                raise WorkspaceError(
-                    f"the index of the workspace {self.root} can't be used: {error}",
-                    "free some disk space, check the permissions, or use another workspace",
-                ) from error
-            except sqlite3.DatabaseError as error:
-                raise WorkspaceError(
-                    f"the index of the workspace {self.root} is damaged: {error}",
-                    f"delete {self.root} (everything in it can be made again)",
-                ) from error
-
-    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
-        return next(iter(self._do(statement, values)), None)
+        self._index.close()
 
     # products
 
@@ -182,7 +108,7 @@ class Store:
             home = self._home(name)
             size = sum(s for s, _, _ in found.values())
             # Between the move and the line in the index it looks damaged to whoever makes the same.
-            with self._moving():
+            with self.claims.alone("keep"):
                 if home.is_dir():
                     if (kept := self.product(name)) is not None:
                         shutil.rmtree(folder, ignore_errors=True)
@@ -190,7 +116,7 @@ class Store:
                     shutil.rmtree(home, ignore_errors=True)
                 home.parent.mkdir(exist_ok=True)
                 os.replace(folder, home)
-                self._do(
+                self._index.do(
                     "insert or replace into products values (?, ?, ?, ?, ?)",
                     (name, canonical(value).decode(), json.dumps(found), size, time.time()),
                 )
@@ -198,19 +124,9 @@ class Store:
             raise _unusable(self.root, error) from error
         return Product(name, home, value, {n: s for n, (s, _, _) in found.items()})
 
-    @contextlib.contextmanager
-    def _moving(self) -> Iterator[None]:
-        """Alone among all threads and processes that keep something in this workspace."""
-        handle = os.open(self.root / "claims" / "keep", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
-
     def product(self, name: str) -> Product | None:
         """A product by its digest; None if it isn't there or is damaged (then it is forgotten)."""
-        row = self._one("select value, files from products where digest = ?", name)
+        row = self._index.one("select value, files from products where digest = ?", name)
         if row is None:
             return None
         home, files = self._home(name), json.loads(row[1])
@@ -227,14 +143,14 @@ class Store:
         return self.root / "objects" / name[:2] / name
 
     def _forget(self, name: str) -> None:
-        self._do("delete from products where digest = ?", (name,))
+        self._index.do("delete from products where digest = ?", (name,))
         shutil.rmtree(self._home(name), ignore_errors=True)
 
     # records
 
     def recall(self, key: str) -> tuple[Record, Product] | None:
         """What the step with this key made; None if it never ran or its product is gone."""
-        row = self._one("select product, seconds, at from records where key = ?", key)
+        row = self._index.one("select product, seconds, at from records where key = ?", key)
         if row is None:
             return None
         product = self.product(row[0])
@@ -244,15 +160,15 @@ class Store:
         self, key: str, address: str, facts: dict[str, Any], product: Product, seconds: float
     ) -> None:
         """That a step made a product."""
-        self._do(
+        self._index.do(
             "insert or replace into records values (?, ?, ?, ?, ?, ?)",
             (key, address, canonical(facts).decode(), product.digest, seconds, time.time()),
         )
-        self._do("delete from failures where key = ?", (key,))
+        self._index.do("delete from failures where key = ?", (key,))
 
     def last(self, address: str) -> tuple[dict[str, Any], str] | None:
         """The facts and product digest of the last time that this place in a plan was filled."""
-        row = self._one(
+        row = self._index.one(
             "select facts, product from records where address = ? order by at desc limit 1", address
         )
         return None if row is None else (json.loads(row[0]), row[1])
@@ -260,9 +176,9 @@ class Store:
     def cost(self, address: str, action: str) -> tuple[float, int] | None:
         """Seconds and bytes to expect: of this address last time, else the mean of its action."""
         asked = "select seconds, bytes from records join products on product = digest where "
-        row = self._one(asked + "address = ? order by at desc limit 1", address)
+        row = self._index.one(asked + "address = ? order by at desc limit 1", address)
         if row is None:
-            row = self._one(
+            row = self._index.one(
                 "select avg(seconds), avg(bytes) from records join products on product = digest"
                 " where facts like ?",
                 f'%"action":{json.dumps(action)}%',
@@ -273,14 +189,14 @@ class Store:
 
     def failed(self, key: str) -> tuple[Failure, float] | None:
         """How the step with this key failed last time, if that would happen again."""
-        row = self._one("select failure, seconds from failures where key = ?", key)
+        row = self._index.one("select failure, seconds from failures where key = ?", key)
         return None if row is None else (decode(Failure, json.loads(row[0])), row[1])
 
     def remember_failure(
         self, key: str, address: str, facts: dict[str, Any], failure: Failure, seconds: float
     ) -> None:
         """That a step failed in a way that the same facts would bring about again."""
-        self._do(
+        self._index.do(
             "insert or replace into failures values (?, ?, ?, ?, ?, ?)",
             (key, address, canonical(facts).decode(), canonical(failure).decode(), seconds,
              time.time()),
@@ -291,7 +207,7 @@ class Store:
     def get(self, path: Path, kind: str = "sha256") -> str | None:
         """What was noted of a file (by default its sha256), if it has not changed since."""
         state = path.stat()
-        row = self._one(
+        row = self._index.one(
             "select said from outside where kind = ? and path = ? and size = ? and mtime_ns = ?"
             " and inode = ?",
             kind, str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino,
@@ -303,36 +219,12 @@ class Store:
         state = path.stat()
         if time.time_ns() - state.st_mtime_ns < 2_000_000_000:
             return  # too young: a second write within the clock's grain would go unseen
-        self._do(
+        self._index.do(
             "insert or replace into outside values (?, ?, ?, ?, ?, ?)",
             (kind, str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ino, said),
         )
 
-    # one step at a time, over all processes
-
-    @contextlib.contextmanager
-    def claim(self, key: str) -> Iterator[bool]:
-        """Whether this process may work on a key; False while another one does."""
-        held = self.try_claim(key)
-        try:
-            yield held is not None
-        finally:
-            self.release(held)
-
-    def try_claim(self, key: str) -> int | None:
-        """Take a key; None while another process works on it. Give it back by `release`."""
-        handle = os.open(self.root / "claims" / key[:32], os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            return None
-        return handle
-
-    def release(self, handle: int | None) -> None:
-        """Give back what `try_claim` gave."""
-        if handle is not None:
-            os.close(handle)
+    # steps
 
     def step_folder(self, key: str) -> Path:
         """Where a step's job and log lie."""
@@ -347,13 +239,15 @@ class Store:
 
     def size_bytes(self) -> int:
         """Bytes of all products."""
-        return int(self._do("select coalesce(sum(bytes), 0) from products")[0][0])
+        return int(self._index.do("select coalesce(sum(bytes), 0) from products")[0][0])
 
     def used(self, digests: set[str]) -> None:
         """These products were of use just now; `trim` takes the longest unused first."""
         now = time.time()
         if digests:
-            self._do("update products set used = ? where digest = ?", *((now, d) for d in digests))
+            self._index.do(
+                "update products set used = ? where digest = ?", *((now, d) for d in digests)
+            )
 
     def trim(self, max_bytes: int, keep: frozenset[str] = frozenset()) -> tuple[int, int]:
         """Drop the products longest unused until at most ``max_bytes`` remain.
@@ -364,7 +258,7 @@ class Store:
         if max_bytes < 0:
             raise ValueError(f"max_bytes is {max_bytes}; it can't be negative")
         total, dropped, freed = self.size_bytes(), 0, 0
-        rows = self._do("select digest, bytes from products order by used")
+        rows = self._index.do("select digest, bytes from products order by used")
         for name, size in rows:
             if total <= max_bytes:
                 break

@@ -66,7 +66,7 @@ def packaged(
     one = _target(run, target)
     if wanted.environment:
         # What is installed there is part of what is asked, and so of the step's key.
-        here = engine.environments.get(one.target.runner, sys.executable)
+        here = engine.around.environments.get(one.target.runner, sys.executable)
         python = here if wanted.environment == "true" else wanted.environment
         wanted = replace(wanted, environment=stamped(python))
     inputs = [("model", _model(run, one)), ("samples", Given("samples", run.samples_digest))]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import Catalog, Way
-from ..engine.engine import Engine, Forecast
+from ..engine.engine import Engine
+from ..engine.forecast import Forecast
 from ..engine.journal import Journal
 from ..errors import RequestError, WorkspaceError
 from ..plan import Route, Source, routes, wanted

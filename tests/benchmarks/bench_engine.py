@@ -55,7 +55,7 @@ def fill(engine: Engine, steps: list[Step]) -> None:
     made = {}
     for step in steps:
         inputs = {name: made[needed] for name, needed in step.inputs}
-        facts = engine._facts(step, inputs)
+        facts = engine.around.facts(step, inputs)
         product = engine.store.keep(engine.store.scratch(), {"n": str(step.options)})
         engine.store.remember(key(facts), str(step), facts, product, 0.01)
         made[step] = product
