@@ -1,4 +1,4 @@
-"""What is under a pressed pointer stays there, whatever the kernel says meanwhile."""
+"""What is pressed or typed stays there, whatever the kernel says meanwhile."""
 
 from __future__ import annotations
 
@@ -68,3 +68,37 @@ def test_nothing_is_replaced_under_the_pointer(notebook, page):
     nb.until("!pressed.isConnected")
     nb.until(f"nl.querySelector('[data-target=\"{FP16}\"].c').classList.contains('s-tol')")
     assert nb.ask("dash.tolerance['absolute'] > 0") == "True"
+
+
+FIELD = ".view [data-k=lim-p50_ms]"
+HERE = f"document.activeElement === nl.querySelector('{FIELD}')"
+
+
+def test_what_is_typed_is_never_replaced(notebook, page):
+    nb = notebook(SHOW, DONE)
+    nb.run(0).run(1)
+    nb.until("nl.querySelectorAll('tr[data-row]').length === 3 && nl.querySelector('.say')")
+    page.locator(".view [data-k=add-limit]").select_option("p50_ms")
+    nb.until(f"{HERE} && document.activeElement.selectionEnd > 0")  # to be typed over
+    page.evaluate("FIELD => { window.before = document.querySelector(FIELD); }", FIELD)
+    # nothing was typed yet: it is drawn anew, and neither the focus nor what is selected moves,
+    # though the other section has a field for the same limit
+    nb.ask("setattr(dash, 'tolerance', {'relative': 0.5, 'absolute': 0.5})")
+    nb.until(f"!before.isConnected && {HERE}")
+    nb.ask("setattr(dash, 'objective', 'latency')")
+    nb.until("nl.querySelector('[data-k=objective]').value === 'latency'")
+    nb.until(f"{HERE} && document.activeElement.selectionEnd > 0")
+    # from the first key on it stays, until what was typed is taken
+    page.keyboard.type("0.0000001")
+    page.evaluate("FIELD => { window.before = document.querySelector(FIELD); }", FIELD)
+    nb.ask("setattr(dash, 'tolerance', None)")
+    nb.ask("setattr(dash, 'objective', 'throughput')")
+    nb.ask("dash.settle()")
+    nb.until("nl.querySelector('[data-k=objective]').value === 'throughput'")
+    assert page.evaluate("before.isConnected && before.value") == "0.0000001"
+    page.keyboard.type(" ms")
+    page.keyboard.press("Enter")
+    nb.until(f"!before.isConnected && {HERE} && nl.querySelector('.sec-choose .note.warn')")
+    assert nb.ask("dash.limits") == "{'p50_ms': 1e-07}"
+    keys = page.evaluate("[...document.querySelectorAll('.nl [data-k]')].map(n => n.dataset.k)")
+    assert not {k for k in keys if keys.count(k) > 1}  # by which the focus is found again

@@ -67,7 +67,7 @@ test("a table is sorted both ways, without a value last, equal ones in their ord
 });
 
 test("limits are read as people type them", () => {
-  assert.deepEqual(["5", "5 ms", "≤ 5", "1e-2", "2,5", ".5", "", "x", "-1"].map(typed), [5, 5, 5, 0.01, 2.5, 0.5, null, null, null]);
+  assert.deepEqual(["5", "5 ms", "≤ 5", "1e-2", "2,5", ".5", "", "x", "-1", "0.0030.1 ms", "5 /s"].map(typed), [5, 5, 5, 0.01, 2.5, 0.5, null, null, null, null, 5]);
 });
 
 test("numbers are written as in Python", () => {

@@ -19,7 +19,7 @@ export function body(app) {
   const chosen = app.get("chosen");
   const goal = h("div", { class: "row" }, h("label", { class: "sm mut", for: `${app.id}-goal` }, "Best by"),
     h("select", { id: `${app.id}-goal`, class: "sel", "data-k": "objective", disabled: app.gone, onchange: (event) => { app.set("chosen", ""); app.set("objective", event.target.value); } },
-      Object.entries(GOALS).map(([key, label]) => h("option", { value: key, selected: key === app.get("objective") }, label))), limits(app));
+      Object.entries(GOALS).map(([key, label]) => h("option", { value: key, selected: key === app.get("objective") }, label))), limits(app, "choose-"));
   const target = chosen || choice?.target;
   const busy = app.running() || app.gone || made.state === "working";
   const said = choice && h("div", {},

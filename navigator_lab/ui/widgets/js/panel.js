@@ -3,6 +3,7 @@ import { h, icon, chip, name } from "./dom.js";
 import { holding } from "./hold.js";
 import { asked, verdict } from "./judge.js";
 import { common } from "./points.js";
+import { kept, typing } from "./typing.js";
 import { wire } from "./wire.js";
 import * as pick from "./pick.js";
 import * as matrix from "./matrix.js";
@@ -20,7 +21,6 @@ const DRAWN = {
   exported: ["choose"], configured: ["choose"], configuration: ["choose"], repository: ["choose"], code: Object.keys(SECTIONS), folds: Object.keys(SECTIONS), until: ["targets"], answered: [],
 };
 
-const TYPED = "input[type=text], textarea, select";
 let count = 0;
 
 export function render({ model, el }) {
@@ -120,11 +120,12 @@ export function render({ model, el }) {
   const hold = holding((keys) => {
     head();
     for (const key of keys) {
-      const active = root.contains(document.activeElement) ? document.activeElement : null;
-      const inside = active && parts[key].body.contains(active);
+      const { body } = parts[key];
+      const active = document.activeElement;
+      const slides = hold.pressed === key && body.contains(active) && active.matches("input[type=range]");
       // What is being typed or unfolded is not pulled from under the hand; what slides neither.
-      if (inside && active.matches(TYPED) && app.focus === null) deferred.add(key);
-      else if (inside && active.matches("input[type=range]") && hold.pressed === key) hold.told(key);
+      if (body.contains(typed.field)) deferred.add(key);
+      else if (slides) hold.told(key);
       else section(key);
     }
   });
@@ -133,7 +134,8 @@ export function render({ model, el }) {
     const [title, own] = SECTIONS[key];
     const part = parts[key];
     const open = Boolean(model.get("folds")[key]);
-    const active = root.contains(document.activeElement) ? document.activeElement.dataset?.k : null;
+    const here = document.activeElement;
+    const back = kept(part.body.contains(here) || part.tools.contains(here) ? here : null);
     part.button.replaceChildren(icon(open ? "down" : "right"), title);
     part.button.setAttribute("aria-expanded", String(open));
     const words = own.summary(app);
@@ -145,12 +147,12 @@ export function render({ model, el }) {
     part.body.hidden = !open;
     part.body.replaceChildren(...(open ? [own.body(app)] : []));
     part.body.querySelectorAll(".tb, .log, .scroll").forEach((n, i) => { if (places[i]) [n.scrollTop, n.scrollLeft] = places[i]; });
-    const wanted = app.focus ?? active;
-    if (wanted) {
-      const found = root.querySelector(`.sec-${key} [data-k="${CSS.escape(wanted)}"]`);
-      if (found && document.activeElement !== found) found.focus({ preventScroll: true });
-      if (found) app.focus = null;
-    }
+    const find = (wanted) => wanted && root.querySelector(`.sec-${key} [data-k="${CSS.escape(wanted)}"]`);
+    const next = find(app.focus);
+    if (!next) { back(find(here?.dataset?.k)); return; }
+    app.focus = null;
+    next.focus({ preventScroll: true });
+    if (next.matches("input[type=text]")) next.select(); // to be typed over
   }
 
   const stops = [() => line.stop()];
@@ -165,9 +167,7 @@ export function render({ model, el }) {
   // The click comes with the release, and what it does is done before anything is drawn.
   listen(window, ["pointerup", "pointercancel", "blur"], (event) => { if (event.type !== "blur" || event.target === window) setTimeout(hold.release, 0); });
   listen(window, ["pointermove"], (event) => { if (!event.buttons && hold.pressed) hold.release(); });
-  const left = () => { if (deferred.size && !root.querySelector(":focus:is(input[type=text], textarea, select)")) { hold.told(...deferred); deferred.clear(); } };
-  root.addEventListener("focusout", () => setTimeout(left, 0));
-  root.addEventListener("change", (event) => { if (event.target.matches("select, input[type=text]")) event.target.blur(); });
+  const typed = typing((kinds, heard) => listen(root, kinds, heard), () => { if (deferred.size && !typed.field) { hold.told(...deferred); deferred.clear(); } });
   // Lab's own shortcuts must not act on what is typed or moved here.
   root.addEventListener("keydown", (event) => { if (event.target.matches("input, select, button, textarea, [tabindex]") && event.key !== "Tab") event.stopPropagation(); });
 

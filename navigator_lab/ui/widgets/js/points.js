@@ -91,7 +91,7 @@ export function sorted(rows, read, down) {
 
 // A number as a user types it: "5", "5 ms", "1e-2", "2,5". null where it is none.
 export function typed(text) {
-  const found = /^\s*(?:[≤≥<>=]+\s*)?(\d+(?:[.,]\d+)?(?:e[-+]?\d+)?|[.,]\d+)/i.exec(text);
+  const found = /^\s*(?:[≤≥<>=]+\s*)?(\d+(?:[.,]\d*)?(?:e[-+]?\d+)?|[.,]\d+)\s*[a-zµ%/]*\s*$/i.exec(text);
   const number = found ? Number(found[1].replace(",", ".")) : NaN;
   return Number.isFinite(number) && number >= 0 ? number : null;
 }

@@ -2,8 +2,9 @@
 import { h } from "./dom.js";
 import { LIMITS, memory, typed } from "./points.js";
 
-// Chips of limits that can be typed into; what they hold is one trait for all views.
-export function limits(app) {
+// Chips of limits that can be typed into; what they hold is one trait for all views. `place` names
+// them apart where two sections have them.
+export function limits(app, place = "") {
   const own = app.get("limits");
   const keep = (key, bound) => {
     const next = { ...own };
@@ -14,10 +15,10 @@ export function limits(app) {
   const chips = Object.entries(own).filter(([key]) => LIMITS[key]).map(([key, bound]) => {
     const one = LIMITS[key];
     return h("span", { class: "lim" }, h("span", {}, `${one.words} ${one.least ? "≥" : "≤"}`),
-      h("input", { type: "text", inputmode: "decimal", "data-k": `lim-${key}`, "aria-label": `limit of ${one.words}${one.unit ? ` in ${one.unit}` : ""}`,
+      h("input", { type: "text", inputmode: "decimal", "data-k": `${place}lim-${key}`, "aria-label": `limit of ${one.words}${one.unit ? ` in ${one.unit}` : ""}`,
         size: Math.max(String(bound / one.per).length, 2), value: Number((bound / one.per).toPrecision(6)),
         onchange: (event) => { const number = typed(event.target.value); if (number === null) event.target.value = bound / one.per; else keep(key, number * one.per); } }),
-      h("span", {}, one.unit), h("button", { "data-k": `unlim-${key}`, "aria-label": `remove the limit of ${one.words}`, onclick: () => keep(key, null) }, "×"));
+      h("span", {}, one.unit), h("button", { "data-k": `${place}unlim-${key}`, "aria-label": `remove the limit of ${one.words}`, onclick: () => keep(key, null) }, "×"));
   });
   const free = Object.keys(LIMITS).filter((key) => !(key in own));
   const start = (key) => {
@@ -29,8 +30,8 @@ export function limits(app) {
     const middle = found[Math.floor(found.length / 2)] ?? one.per;
     return Number((middle / one.per).toPrecision(2)) * one.per;
   };
-  return h("span", { class: "row lims" }, chips, free.length > 0 && h("select", { class: "add", "data-k": "add-limit", "aria-label": "Add limit",
-    onchange: (event) => { if (event.target.value) { app.focus = `lim-${event.target.value}`; keep(event.target.value, start(event.target.value)); } } },
+  return h("span", { class: "row lims" }, chips, free.length > 0 && h("select", { class: "add", "data-k": `${place}add-limit`, "aria-label": "Add limit",
+    onchange: (event) => { if (event.target.value) { app.focus = `${place}lim-${event.target.value}`; keep(event.target.value, start(event.target.value)); } } },
   h("option", { value: "" }, "Add limit"), free.map((key) => h("option", { value: key }, LIMITS[key].words))));
 }
 

@@ -144,8 +144,8 @@ function timeline(app, run, matrix) {
       if (!one) continue;
       const said = `${label}: ${one.state}${one.seconds ? `, ${seconds(one.seconds)}` : ""}`;
       const tip = s("title", {}, said);
-      const point = { class: "tlb", "data-k": `tl-${label}`, "data-step": label, role: "button", tabindex: -1, "aria-label": said, "aria-pressed": String(app.get("printed").step === label),
-        onpointerenter: () => peek(app, label), onpointerleave: () => clearTimeout(app.local.peek), onfocus: () => peek(app, label), onclick: () => { app.focus = `tl-${label}`; app.act("log", { step: label }); } };
+      const point = { class: "tlb", "data-k": `tl-${target} ${label}`, "data-step": label, role: "button", tabindex: -1, "aria-label": said, "aria-pressed": String(app.get("printed").step === label),
+        onpointerenter: () => peek(app, label), onpointerleave: () => clearTimeout(app.local.peek), onfocus: () => peek(app, label), onclick: () => { app.focus = `tl-${target} ${label}`; app.act("log", { step: label }); } };
       if (one.state === "cached") {
         draw.append(s("rect", { ...point, x: left + kept * 11, y: y + 5, width: 9, height: 10, fill: `url(#${id})`, stroke: "var(--done)", "stroke-width": 0.8 }, tip));
         kept = Math.min(kept + 1, 5);
