@@ -11,6 +11,7 @@ from .graph import FORMAT
 from .half import to_half, to_tf32
 from .narrow import to_fp8, to_weights
 from .quantize import to_int8, to_int8_dynamic
+from .sensitivity import sensitivity
 
 __all__ = [
     "FORMAT",
@@ -19,6 +20,7 @@ __all__ = [
     "from_script",
     "from_torch",
     "from_trace",
+    "sensitivity",
     "to_fp8",
     "to_half",
     "to_int8",

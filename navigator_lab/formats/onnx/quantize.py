@@ -113,8 +113,8 @@ def to_int8(
         excluded, kept, notes = prepared.kept(options, at.about.precision, operators, ranking)
         at.say(f"calibrating on {len(feeds)} samples")
         _quantize(at, options, prepared, operators, excluded, feeds)
+    _tidy(at.out, excluded)
     made = finish(at, signature, QDQ[:1])
-    _check_scales(at.out / graph.FORMAT.filename)
     return replace(made, kept=kept, notes=notes)
 
 
@@ -171,26 +171,37 @@ def method_of(name: str) -> Any:
     }[name]
 
 
-def _check_scales(path: Path) -> None:
-    """A value that is NaN or Inf on a sample makes a scale that makes everything so.
+def _tidy(folder: Path, excluded: Sequence[str]) -> None:
+    """Look at the scales, and give nodes that stay in fp32 their exact inputs: the quantiser rounds
+    a value for all that read it once one of them wants that.
 
     Raises:
-        ModelError: naming the tensor.
+        ModelError: a value is NaN or Inf on a sample, which makes a scale that makes everything so.
     """
     import numpy as np
     import onnx
 
-    made = graph.load(path)
+    made = graph.load(folder / graph.FORMAT.filename)
     tensors = {t.name: t for t in made.graph.initializer}
+    before = {n.output[0]: n.input[0] for n in made.graph.node if n.op_type in QDQ}
+    changed = False
     for node in made.graph.node:
-        if node.op_type not in QDQ or node.input[1] not in tensors:
-            continue
-        scale = onnx.numpy_helper.to_array(tensors[node.input[1]])
-        if not np.isfinite(scale).all():
-            raise ModelError(
-                f"the value {node.input[0]!r} is NaN or Inf on a sample, so it has no scale",
-                "keep the node that makes it in fp32 (option keep_nodes), or use other samples",
-            )
+        if node.op_type in QDQ and node.input[1] in tensors:
+            scale = onnx.numpy_helper.to_array(tensors[node.input[1]])
+            if not np.isfinite(scale).all():
+                raise ModelError(
+                    f"the value {node.input[0]!r} is NaN or Inf on a sample, so it has no scale",
+                    "keep the node that makes it in fp32 (option keep_nodes), or use other samples",
+                )
+        if node.name in excluded:
+            for i, name in enumerate(node.input):
+                exact = before.get(before.get(name, ""))
+                if exact is not None:
+                    node.input[i] = exact
+                    changed = True
+    if changed:
+        (folder / graph.DATA).unlink(missing_ok=True)  # all of it is in memory, and is written anew
+        graph.save(made, folder)
 
 
 @edge(

@@ -80,8 +80,8 @@ def finite(feeds: Sequence[Arrays]) -> None:
                 )
 
 
-def session(model: onnx.ModelProto) -> Any:
-    """The graph in ONNX Runtime on the CPU, every node as it is written.
+def session(model: onnx.ModelProto, *, optimise: bool = False) -> Any:
+    """The graph in ONNX Runtime on the CPU, every node as it is written unless it is optimised.
 
     Raises:
         CannotRun: it doesn't open, with what it says.
@@ -94,7 +94,8 @@ def session(model: onnx.ModelProto) -> Any:
     from . import graph
 
     asked = onnxruntime.SessionOptions()
-    asked.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimise:
+        asked.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     asked.log_severity_level = 3
     try:
         if graph.weight_bytes(model) < graph.EXTERNAL_FROM_BYTES:
