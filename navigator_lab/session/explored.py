@@ -13,6 +13,7 @@ from ..stages.judge import DEFAULTS, held_to, judge
 from ..types.measure import Accuracy, OutputAccuracy, Tolerance, Verdict
 from ..types.run import Row, Run, TargetRun
 from ..types.target import Precision, Target
+from ..views import mixer
 from ..views.results import Results
 from ..views.rows import row
 from .observed import Observed
@@ -139,6 +140,10 @@ class Explored(Observed):
     def front(self, x: str = "p50_ms", y: str = "throughput") -> list[tuple[str, int | None]]:
         """The (target, batch) pairs that no other beats in both: the Pareto front."""
         return pareto_front(self.results, x, y)
+
+    def mixed(self, target: str | Target, batch: int | None = None) -> Any:
+        """The settings of the precision mixer that were run for a target: see `Session.mix`."""
+        return mixer.info(self, str(target), batch)
 
     def why(self, target: str | Target) -> str:
         """What each step of a target did, and why."""

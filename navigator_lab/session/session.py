@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ..views.board import Board
 from ..views.preview import Preview
 from ..views.results import Results
 from ..views.targets import Targets, TargetState
-from . import packaging
+from . import mixing, packaging
 from .configured import Configured
 from .explored import Tolerances
 from .following import myself
@@ -141,6 +141,22 @@ class Session(Live):
             job.cancel()
             job.wait()
             raise
+
+    def mix(self, target: Any, keep: Iterable[int] = mixing.KEEP, **wanted: Any) -> Any:
+        """The precision mixer: a target with so many of its most sensitive nodes in fp32, each number
+        a target of its own; error, latency and size of each beside the others.
+
+        The nodes are ranked once, by what the precision does to them on the samples.
+
+        Args:
+            target: its text form, as ``"onnx:int8@ort-cpu"``.
+            keep: numbers of nodes.
+            wanted: as for `run`.
+
+        Raises:
+            RequestError: it can't be built so; before any work.
+        """
+        return mixing.mix(self, target, keep, wanted)
 
     def start(self, **wanted: Any) -> Job:
         """The same as `run`, in the background: a `Job` at once.
