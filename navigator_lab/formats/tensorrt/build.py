@@ -1,0 +1,316 @@
+"""The building itself: parse, profiles, configuration, and the plan with what it is beside it.
+
+Networks are strongly typed: what is computed in which precision is what the ONNX graph says, and of
+modes there is TF32 alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from navigator_lab.errors import ModelError, NavigatorError
+from navigator_lab.formats import onnx as onnx_format
+from navigator_lab.types import samples as stored
+from navigator_lab.types.signature import Signature
+
+from . import profiles as shaping
+from .engine import Binding, Engine, Profile
+from .library import RTX, Library, capabilities, loaded, log, numbers, polygraphy, sm
+from .options import BuildOptions, RtxOptions, TrtOptions, listed
+from .reasons import unbuilt, unparsed
+from .suited import suited
+
+if TYPE_CHECKING:
+    from navigator_lab.types.outcome import Product
+    from navigator_lab.types.plugin import At
+
+FILENAME = "model.plan"
+AMPERE = "8.0"  # Turing has no fp32 matrix products in TensorRT-RTX: it is built for if asked
+LEAST = {"fp8": "8.9"}
+WEIGHTS = "weights"  # the folder of the graph that a stripped engine takes its weights from
+
+
+def build(at: At, model: Product, samples: Product, library: Library) -> Engine:
+    """The plan of an ONNX product, in ``at.out``."""
+    trt, loaders, options = loaded(library), polygraphy(library), at.options
+    signature, feeds = samples.read(Signature), stored.read(samples.path)
+    heard = log(trt)
+    heard.errors.clear()
+    for plugin in options.libraries:
+        ctypes.CDLL(str(plugin))
+    with tempfile.TemporaryDirectory(prefix="navigator-lab-trt-") as scratch:
+        path, notes = suited(model.path, Path(scratch))
+        builder = trt.Builder(heard)
+        network = _network(trt, builder)
+        _parse(trt, network, path, options, library)
+        inputs, outputs = _bindings(trt, network, signature, library)
+        shapes = shaping.of(signature, inputs, feeds, options.profiles, options.batches)
+        config, cache = _config(at, trt, loaders, options, shapes, library)
+        if cache:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+        at.say("building")
+        at.turn()  # it times kernels, where it has a device
+        plan = _bytes(loaders, (builder, network), config, cache, library, heard)
+    (at.out / FILENAME).write_bytes(plan)
+    if options.weights == "stripped":
+        shutil.copytree(model.path, at.out / WEIGHTS)
+    built_for, able, upwards = _devices(trt, options, library, at.about.precision)
+    return Engine(
+        library.name,
+        trt.__version__,
+        built_for,
+        able,
+        inputs,
+        outputs,
+        shapes,
+        upwards,
+        any_version=getattr(options, "version_compatible", False),
+        largest_batch=shaping.batch_limit(shapes, signature),
+        level=options.level,
+        layers=network.num_layers,
+        weights=options.weights,
+        plugins=tuple(str(one) for one in options.libraries),
+        server=_server(trt, options, library, built_for, shapes),
+        notes=notes,
+    )
+
+
+def _network(trt: Any, builder: Any) -> Any:
+    flags = trt.NetworkDefinitionCreationFlag.__members__
+    typed = flags.get("STRONGLY_TYPED")  # where it's gone, there is no other kind
+    return builder.create_network(0 if typed is None else 1 << int(typed))
+
+
+def _parse(trt: Any, network: Any, path: Path, options: BuildOptions, library: Library) -> None:
+    parser = trt.OnnxParser(network, log(trt))
+    known = trt.OnnxParserFlag.__members__
+    for name in listed(options.parser_flags):
+        if name.upper() not in known:
+            raise NavigatorError(
+                f"{library.title}'s parser has no flag {name!r}", f"it has {', '.join(known)}"
+            )
+        parser.set_flag(known[name.upper()])
+    if not parser.parse_from_file(str(path)):
+        raise unparsed(library.title, parser)
+
+
+def _bindings(
+    trt: Any, network: Any, signature: Signature, library: Library
+) -> tuple[tuple[Binding, ...], tuple[Binding, ...]]:
+    """The network's own inputs and outputs, held against the signature."""
+    inputs = tuple(_binding(trt, network.get_input(i)) for i in range(network.num_inputs))
+    outputs = tuple(_binding(trt, network.get_output(i)) for i in range(network.num_outputs))
+    for kind, found, wanted in (
+        ("input", inputs, signature.inputs),
+        ("output", outputs, signature.outputs),
+    ):
+        by_name = {one.name: one for one in found}
+        for spec in wanted:
+            one = by_name.get(spec.name)
+            if one is None:
+                if kind == "input":
+                    continue  # nothing is computed from it, so the graph has dropped it
+                raise ModelError(f"the engine would have no output {spec.name!r}")
+            if one.dtype != spec.dtype:
+                raise ModelError(
+                    f"{kind} {spec.name!r} is {spec.dtype}, and {library.title} would make it "
+                    f"{one.dtype}",
+                    f"cast it at the model's border, so that it is {one.dtype} outside too",
+                )
+    return inputs, outputs
+
+
+def _binding(trt: Any, tensor: Any) -> Binding:
+    dims = tuple(tensor.shape)
+    return Binding(tensor.name, numpy_name(trt, tensor.dtype), dims, bool(tensor.is_shape_tensor))
+
+
+def numpy_name(trt: Any, dtype: Any) -> str:
+    """numpy's name, or ml_dtypes', of one of the library's types."""
+    return {
+        "FLOAT": "float32",
+        "HALF": "float16",
+        "BF16": "bfloat16",
+        "FP8": "float8_e4m3fn",
+    }.get(dtype.name, dtype.name.lower())
+
+
+def _config(
+    at: At,
+    trt: Any,
+    loaders: Any,
+    options: BuildOptions,
+    shapes: Sequence[Profile],
+    library: Library,
+) -> tuple[Any, Path | None]:
+    """What Polygraphy makes the configuration from, and the timing cache's file."""
+    facts: dict[str, Any] = {
+        "profiles": [_profile(loaders, one) for one in shapes],
+        "builder_optimization_level": options.level,
+        "refittable": options.weights == "refittable",
+        "strip_plan": options.weights == "stripped",
+        "progress_monitor": _monitor(trt, at),
+    }
+    if options.workspace_mib:
+        pool = trt.MemoryPoolType.WORKSPACE
+        facts["memory_pool_limits"] = {pool: options.workspace_mib << 20}
+    cache = None
+    if isinstance(options, RtxOptions):
+        from polygraphy.backend.tensorrt_rtx import CreateConfigRTX
+
+        chosen = _capabilities(trt, options, at.about.precision)
+        wanted = [tuple(map(int, one.split("."))) for one in chosen]
+        made = CreateConfigRTX(compute_capabilities=wanted, **facts)
+    else:
+        assert isinstance(options, TrtOptions)
+        if options.compatibility:
+            levels = trt.HardwareCompatibilityLevel
+            facts["hardware_compatibility_level"] = (
+                levels.AMPERE_PLUS
+                if options.compatibility == "ampere+"
+                else levels.SAME_COMPUTE_CAPABILITY
+            )
+        if options.timing_cache:
+            cache = timing_cache(library, trt.__version__, _gpu()[0])
+            if cache.is_file():
+                facts["load_timing_cache"] = str(cache)
+        made = loaders.CreateConfig(version_compatible=options.version_compatible, **facts)
+    tf32 = at.about.precision == "tf32"
+
+    def mode(builder: Any, network: Any, config: Any) -> None:
+        (config.set_flag if tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
+
+    return loaders.PostprocessConfig(made, mode), cache
+
+
+def _profile(loaders: Any, bounds: Profile) -> Any:
+    made = loaders.Profile()
+    for one in bounds:
+        made.add(one.name, one.min, one.opt, one.max)
+    return made
+
+
+def _capabilities(trt: Any, options: RtxOptions, precision: str) -> list[str]:
+    """What to build for.
+
+    Raises:
+        NavigatorError: the library has no kernels for one of them.
+    """
+    known = capabilities(trt)
+    least = LEAST.get(precision, AMPERE)
+    wanted = listed(options.compute_capabilities)
+    wanted = wanted or [one for one in known if numbers(one) >= numbers(least)]
+    for one in wanted:
+        if one not in known:
+            raise NavigatorError(
+                f"TensorRT-RTX {trt.__version__} builds nothing for compute capability {one!r}",
+                f"it builds for {', '.join(known)}",
+            )
+    return wanted
+
+
+def _bytes(
+    loaders: Any, network: Any, config: Any, cache: Path | None, library: Library, heard: Any
+) -> bytes:
+    from polygraphy.exception import PolygraphyException
+
+    saved = str(cache) if cache else None
+    try:
+        with warnings.catch_warnings():
+            # Polygraphy gives every configuration a timing cache; TensorRT-RTX takes no notice.
+            warnings.filterwarnings("ignore", r".*TensorRT-RTX", DeprecationWarning)
+            made = loaders.EngineBytesFromNetwork(network, config=config, save_timing_cache=saved)()
+    except PolygraphyException as error:
+        raise unbuilt(library.title, heard.errors, str(error)) from error
+    return bytes(made)
+
+
+def _monitor(trt: Any, at: At) -> Any:
+    """Says how far the builder is."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self.steps[phase_name] = num_steps
+            at.say(phase_name.lower())
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            at.say(phase_name.lower(), step / max(1, self.steps.get(phase_name, 1)))
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
+
+
+def timing_cache(library: Library, version: str, gpu: str) -> Path:
+    """Where timings of kernels are kept for one library version on one kind of GPU."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    name = "".join(
+        c if c.isalnum() or c in ".-" else "-" for c in f"{library.name}-{version}-{gpu}"
+    )
+    return Path(base) / "navigator-lab" / "timing" / f"{name}.cache"
+
+
+def _gpu() -> tuple[str, str]:
+    """The name of the device that is built on, and its compute capability."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        one = pynvml.nvmlDeviceGetHandleByIndex(0)
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(one)
+        return str(pynvml.nvmlDeviceGetName(one)), f"{major}.{minor}"
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _devices(
+    trt: Any, options: BuildOptions, library: Library, precision: str
+) -> tuple[str, tuple[str, ...], bool]:
+    """What an engine is built for: in words, as compute capabilities, and whether newer ones go."""
+    if isinstance(options, RtxOptions):
+        able = tuple(_capabilities(trt, options, precision))
+        return ", ".join(map(sm, able)), able, False
+    name, capability = _gpu()
+    if getattr(options, "compatibility", "") == "ampere+":
+        return "sm_80 and newer", ("8.0",), True
+    if getattr(options, "compatibility", "") == "same":
+        return sm(capability), (capability,), False
+    return f"{sm(capability)} ({name})", (capability,), False
+
+
+def _server(
+    trt: Any, options: BuildOptions, library: Library, built_for: str, shapes: Sequence[Profile]
+) -> tuple[str, ...]:
+    """What a server must have to open the engine, in sentences."""
+    newer = getattr(options, "version_compatible", False)
+    said = [
+        f"the server needs {library.title} {trt.__version__}"
+        + (" or a newer one of its major version" if newer else " and no other version")
+        + f", and a GPU that the engine was built for: {built_for}"
+    ]
+    if newer:
+        said.append("start it with --backend-config=tensorrt,version-compatible=true")
+    if options.libraries and library is not RTX:
+        names = ";".join(str(one) for one in options.libraries)
+        said.append(f'start it with --backend-config=tensorrt,plugins="{names}"')
+    if len(shapes) > 1 and library is not RTX:
+        said.append("the server takes for each request the profile that is tuned nearest to it")
+    return tuple(said)
+
+
+def graph_of_weights(folder: Path) -> Path:
+    """The ONNX file that a stripped engine takes its weights from."""
+    return folder / WEIGHTS / onnx_format.FORMAT.filename
