@@ -262,15 +262,25 @@ class Catalog:
             return Unavailable(
                 f"no edge leads from {source} to {target.variant}", self._hint(target, ways)
             )
+        unbuilt = way.unavailable
         if target.device.kind == "cuda" and target.device.index not in {g.index for g in host.gpus}:
+            there = "run on a machine with an NVIDIA GPU and driver; "
             return Unavailable(
                 f"no CUDA device {target.device.index} on this machine",
-                "run on a machine with an NVIDIA GPU and driver; what is built here is reused there",
+                f"{there}what is built here is reused there"
+                if unbuilt is None
+                else f"{there}nor can it be built here: {unbuilt.reason} → {unbuilt.remedy}",
+                builds=unbuilt is None,
             )
         for name in runner.device_needs.get(target.device.kind, ()):
             if versions(name, runner.action) is None:
-                return Unavailable(f"{name} is not installed", f"pip install {name}")
-        return way.unavailable or self.unavailable(runner.action, host, versions)
+                return Unavailable(
+                    f"{name} is not installed", f"pip install {name}", builds=unbuilt is None
+                )
+        if unbuilt is not None:
+            return unbuilt
+        why = self.unavailable(runner.action, host, versions)
+        return None if why is None else replace(why, builds=True)
 
     def _hint(self, target: Target, ways: Mapping[Variant, Way]) -> str:
         same = [str(v.precision) for v in ways if v.format == target.format]

@@ -30,7 +30,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The steps that lead to one target's answers; or why there are none."""
+    """The steps that lead to one target's answers; or why there are none.
+
+    What can't run here may still be built: then it has ``builds`` and no stages.
+    """
 
     target: Target
     unavailable: Unavailable | None = None
@@ -45,7 +48,7 @@ class Route:
     def goals(self, until: str) -> tuple[Step, ...]:
         """What must be settled to be done with a stage."""
         if self.unavailable is not None:
-            return ()
+            return self.builds[:1] if until == "export" else self.builds[-1:]
         if until == "export":
             return self.builds[:1]
         if until == "convert":
@@ -179,11 +182,26 @@ def routes(
         options |= _options(catalog, name, given)
     found = wanted(request, catalog, source.variant, host, versions, signature)
     reference = infer(source, source.reference, source.model, request.batch, options, True)
-    return tuple(
-        Route(target, why)
-        if why is not None or way is None
-        else _route(request, catalog, source, target, way, options, reference)
-        for target, way, why in found
+    running = {target.format for target, _, why in found if why is None}
+    made = []
+    for target, way, why in found:
+        if way is None or (why and not (why.builds and _to_build(request, target, running))):
+            made.append(Route(target, why))
+            continue
+        route = _route(request, catalog, source, target, way, options, reference)
+        made.append(route if why is None else Route(target, why, route.builds))
+    return tuple(made)
+
+
+def _to_build(request: Request, target: Target, running: set[str]) -> bool:
+    """Whether a target that can't run here is to be built: where no more than that was asked, or
+    where it was named; by its format only if that one runs nowhere here."""
+    return bool(
+        request.until in ("export", "convert")
+        or request.targets
+        or request.devices
+        or request.runners
+        or (request.formats and target.format not in running)
     )
 
 

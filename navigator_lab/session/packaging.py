@@ -133,9 +133,12 @@ def _target(run: Run, target: str) -> TargetRun:
 
 
 def _model(run: Run, one: TargetRun) -> Given:
-    if one.unavailable is not None:
-        raise PackageError(f"{one.target}: {one.unavailable.reason}", one.unavailable.remedy)
     built = [s for s in one.steps if s.stage in ("export", "convert")]
+    if one.unavailable is not None and not built:
+        remedy = one.unavailable.remedy
+        if one.unavailable.builds:
+            remedy = f"lab.run(targets=[{str(one.target)!r}], until='convert') builds it for there"
+        raise PackageError(f"{one.target}: {one.unavailable.reason}", remedy)
     if not built:
         return Given("model", run.model_digest)
     outcome = built[-1].outcome

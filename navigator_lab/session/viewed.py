@@ -112,7 +112,7 @@ class TargetView:
     def why(self) -> str:
         """What each step did and why, in words."""
         one = self._run
-        if one.unavailable is not None:
+        if one.unavailable is not None and not one.steps:
             remedy = f"\n  remedy: {one.unavailable.remedy}" if one.unavailable.remedy else ""
             return f"{one.target}: not available: {one.unavailable.reason}{remedy}"
         lines = [str(one.target)]
@@ -132,6 +132,8 @@ class TargetView:
                 )
                 if remedy:
                     lines.append(f"  {'':<12}remedy: {remedy}")
+        if one.unavailable is not None:
+            lines.append(f"  {'not run':<12}{one.unavailable.reason}")
         verdict = self.verdict
         if verdict is not None:
             lines.append(

@@ -194,6 +194,8 @@ def _write(
     notes += tensors.describe(config, signature, found)
     native.tune(config, at.about, found, at.opened_with(at.about), notes)
     defaults.schedule(config, at.about.device, options, timing, notes, reasons)
+    for group in config.instance_group:
+        group.profile.extend(found.profiles)
     if config.input:
         reasons["input, output"] = "the model's signature and the samples that it was measured on"
     defaults.override(config, options.fields(), reasons)

@@ -56,6 +56,7 @@ def largest(
     if asked < 0 and found.no_batching:
         return 0, found.no_batching
     limit = next((axis.max for axis in signature.axes if axis.name == BATCH), 2**31 - 1)
+    limit = min(limit, found.largest or limit)
     if asked >= 0:
         if asked > limit:
             raise PackageError(

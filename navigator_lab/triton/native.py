@@ -6,7 +6,7 @@ sources; what they would refuse is found here first, and the Python backend take
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..types.outcome import Product
 from ..types.plugin import Format
 from ..types.signature import Signature, TensorSpec
 from ..types.target import Precision, Target
-from .artefact import Ports, ports
+from .artefact import Port, Ports, ports
 
 DEFAULT_FILES = {
     "onnxruntime": "model.onnx",
@@ -47,18 +47,25 @@ class Fit:
     names: dict[str, str] = field(default_factory=dict)  # the signature's name -> the server's
     asked: str = ""
     no_batching: str = ""  # why the backend had better not gather requests
+    largest: int | None = None  # batch that the file was built for, where that is less than asked
+    profiles: tuple[str, ...] = ()  # of an engine, where it has several
     notes: tuple[str, ...] = ()
 
 
 def fit(target: Target, format: Format, model: Product, signature: Signature) -> Fit:
     """The backend for a target: its format's, or ``python`` with the reason."""
     if format.triton is None:
-        return Fit("python", asked=format.unserved)
+        return _engine(Fit("python", asked=format.unserved), model)
     backend, filename = format.triton.backend, format.triton.filename
     scalar = [s.name for s in (*signature.inputs, *signature.outputs) if s.shape == ()]
     if scalar and backend in _NO_SCALARS:
         return _refused(backend, f"it takes no tensors without axes ({', '.join(scalar)})")
     shown = filename if filename != DEFAULT_FILES.get(backend) else ""
+    if backend == "tensorrt" and isinstance(model.value, dict):
+        if model.value.get("weights") == "stripped":
+            found = _refused(backend, "its weights are not in the file, and it puts none in")
+            return _engine(found, model)
+        return _engine(Fit(backend, shown), model)
     if backend not in ("onnxruntime", "openvino", "pytorch"):
         return Fit(backend, shown)
     found = ports(backend, model.path / format.filename)
@@ -82,6 +89,25 @@ def fit(target: Target, format: Format, model: Product, signature: Signature) ->
 
 def _refused(backend: str, reason: str) -> Fit:
     return Fit("python", asked=f"Triton's {backend} backend can't serve this model: {reason}")
+
+
+def _engine(found: Fit, model: Product) -> Fit:
+    """What lies beside an engine of itself, as nothing opens it without its device."""
+    said = model.value if isinstance(model.value, dict) else {}
+    bindings = [
+        tuple(Port(one["name"], one["dtype"], tuple(one["dims"])) for one in said.get(kind, ()))
+        for kind in ("inputs", "outputs")
+    ]
+    several = range(len(said.get("profiles", ())))
+    return replace(
+        found,
+        ports=Ports(*bindings) if all(bindings) else None,
+        largest=said.get("largest_batch"),
+        profiles=tuple(map(str, several))
+        if len(several) > 1 and found.backend == "tensorrt"
+        else (),
+        notes=(*found.notes, *said.get("server", ())),
+    )
 
 
 def _missing(found: Ports, signature: Signature) -> str:
@@ -245,6 +271,9 @@ def tune(config: Any, target: Target, found: Fit, options: Any, notes: list[str]
             accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
             accelerator.name = "cuda"
             accelerator.parameters["use_tf32"] = "1" if target.precision == Precision.TF32 else "0"
+    elif found.backend == "tensorrt":
+        if getattr(options, "cuda_graph", False):
+            config.optimization.cuda.graphs = True
     elif found.backend == "pytorch":
         wanted = getattr(options, "profile", None)
         if not (target.device.kind == "cpu" if wanted is None else wanted):

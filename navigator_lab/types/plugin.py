@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Why something can't be had here, and what would bring it."""
+    """Why something can't be had here, and what would bring it. ``builds``: it can be built all the
+    same, and be packaged for where it runs."""
 
     reason: str
     remedy: str = ""
+    builds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..types.measure import Accuracy, BatchTiming, Timing, Verdict, Verification
 from ..types.outcome import Cancelled, Done, Failed, Outcome, Skipped
+from ..types.plugin import Unavailable
 from ..types.run import Row, TargetRun
 from ..types.target import Target
 
@@ -24,8 +25,7 @@ def row(one: TargetRun, judge: Judge) -> Row:
         "device": str(target.device),
     }
     if one.unavailable is not None:
-        why = one.unavailable
-        return Row(**facts, status="skipped", reason=why.reason, remedy=why.remedy)
+        return Row(**facts, **_unavailable(one, one.unavailable))
     facts |= _status(one)
     facts |= _files(one)
     facts |= _accuracy(one, judge)
@@ -39,6 +39,20 @@ def row(one: TargetRun, judge: Judge) -> Row:
         facts["reason"] = "; ".join([*said, *filter(None, [facts.get("reason", "")])])
         facts["remedy"] = _remedy(target, facts)
     return Row(**facts)
+
+
+def _unavailable(one: TargetRun, why: Unavailable) -> dict[str, Any]:
+    """What can't run here: why, and what was built of it for where it can."""
+    if not one.steps:
+        return {"status": "skipped", "reason": why.reason, "remedy": why.remedy}
+    built = _status(one)
+    if built["status"] != "done":
+        return built
+    made = one.steps[-1].outcome
+    value = made.product.value if isinstance(made, Done) else None
+    where = value.get("built_for", "") if isinstance(value, dict) else ""
+    said = f"built{f' for {where}' if where else ''}, not run: {why.reason}"
+    return built | _files(one) | {"status": "skipped", "reason": said, "remedy": why.remedy}
 
 
 def status(outcome: Outcome) -> str:

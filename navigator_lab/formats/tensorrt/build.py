@@ -7,7 +7,6 @@ modes there is TF32 alone.
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 import tempfile
 import warnings
@@ -22,7 +21,7 @@ from navigator_lab.types.signature import Signature
 
 from . import profiles as shaping
 from .engine import Binding, Engine, Profile
-from .library import RTX, Library, capabilities, loaded, log, numbers, polygraphy, sm
+from .library import RTX, Library, capabilities, kept, loaded, log, numbers, polygraphy, sm
 from .options import BuildOptions, RtxOptions, TrtOptions, listed
 from .reasons import unbuilt, unparsed
 from .suited import suited
@@ -51,7 +50,9 @@ def build(at: At, model: Product, samples: Product, library: Library) -> Engine:
         network = _network(trt, builder)
         _parse(trt, network, path, options, library)
         inputs, outputs = _bindings(trt, network, signature, library)
-        shapes = shaping.of(signature, inputs, feeds, options.profiles, options.batches)
+        shapes = shaping.of(
+            signature, inputs, feeds, options.profiles, options.batches, options.max_batch
+        )
         config, cache = _config(at, trt, loaders, options, shapes, library)
         if cache:
             cache.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,7 @@ def _config(
                 else levels.SAME_COMPUTE_CAPABILITY
             )
         if options.timing_cache:
-            cache = timing_cache(library, trt.__version__, _gpu()[0])
+            cache = kept("timing", library.name, trt.__version__, _gpu()[0])
             if cache.is_file():
                 facts["load_timing_cache"] = str(cache)
         made = loaders.CreateConfig(version_compatible=options.version_compatible, **facts)
@@ -252,15 +253,6 @@ def _monitor(trt: Any, at: At) -> Any:
             self.steps.pop(phase_name, None)
 
     return Monitor()
-
-
-def timing_cache(library: Library, version: str, gpu: str) -> Path:
-    """Where timings of kernels are kept for one library version on one kind of GPU."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    name = "".join(
-        c if c.isalnum() or c in ".-" else "-" for c in f"{library.name}-{version}-{gpu}"
-    )
-    return Path(base) / "navigator-lab" / "timing" / f"{name}.cache"
 
 
 def _gpu() -> tuple[str, str]:

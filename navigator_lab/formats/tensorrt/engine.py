@@ -103,8 +103,8 @@ def choose(profiles: Sequence[Profile], shapes: Shapes) -> int:
 
 
 WIDER = (
-    "build it with profiles that reach so far: options={'tensorrt': {'profiles': …}}, or samples "
-    "and axes that say how far each axis goes"
+    "build it with profiles that reach so far (options max_batch, tuned_batches, profiles), or with "
+    "samples and axes that say how far each axis goes"
 )
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from navigator_lab.errors import NavigatorError
@@ -68,12 +69,12 @@ def polygraphy(library: Library) -> Any:
     Raises:
         NavigatorError: it serves the other one already.
     """
-    wanted = library is RTX
-    if "polygraphy.config" not in sys.modules:
-        os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = "1" if wanted else "0"
     from polygraphy import config
 
-    if wanted != config.USE_TENSORRT_RTX:
+    wanted = library is RTX
+    if "polygraphy.backend.trt" not in sys.modules:
+        config.USE_TENSORRT_RTX = wanted  # its loaders look at it once, when they are imported
+    elif wanted != config.USE_TENSORRT_RTX:
         raise NavigatorError(
             f"Polygraphy serves {(TENSORRT if wanted else RTX).title} in this process, and not "
             f"{library.title}",
@@ -116,6 +117,13 @@ def capability(member: str) -> str:
 def capabilities(trt: Any) -> tuple[str, ...]:
     """The compute capabilities that this TensorRT-RTX can build for."""
     return tuple(c for c in map(capability, trt.ComputeCapability.__members__) if c)
+
+
+def kept(kind: str, *facts: str) -> Path:
+    """The file in the user's cache for what is found out on a machine and good for another time."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    name = "".join(c if c.isalnum() or c in ".-" else "-" for c in "-".join(facts))
+    return Path(base) / "navigator-lab" / kind / f"{name}.cache"
 
 
 def sm(capability: str) -> str:

@@ -29,6 +29,9 @@ class BuildOptions:
     tuned_batches: str = option(
         "", "batch sizes to tune for, separated by commas: a profile for each, the last to the end"
     )
+    max_batch: int = option(
+        128, "largest batch of the profiles, where the model goes further; 0: as far as it goes"
+    )
     profiles: str = option(
         "", "your own profiles instead: a list of dicts that give, for an axis, min, opt and max, or "
         "for an input three shapes; or its JSON text",
@@ -48,8 +51,9 @@ class BuildOptions:
         for size in listed(self.tuned_batches):
             if not size.isdigit() or not int(size):
                 raise RequestError(f"tuned_batches holds {size!r}", "give sizes, as '1,8,32'")
-        if self.workspace_mib < 0:
-            raise RequestError(f"workspace_mib={self.workspace_mib} can't be", "give 0 or more")
+        for name in ("workspace_mib", "max_batch"):
+            if getattr(self, name) < 0:
+                raise RequestError(f"{name}={getattr(self, name)} can't be", "give 0 or more")
 
     @property
     def batches(self) -> tuple[int, ...]:

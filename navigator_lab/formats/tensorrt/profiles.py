@@ -56,22 +56,26 @@ def of(
     samples: Sequence[Arrays],
     text: str = "",
     batches: tuple[int, ...] = (),
+    max_batch: int = 0,
 ) -> tuple[Profile, ...]:
     """The profiles of an engine: ``text`` the user's own, else one for each of ``batches``, else one.
+
+    ``max_batch`` cuts off the batch's range, which is wide where nobody has said how far it goes.
 
     Raises:
         ModelError: a profile says what the graph can't be, or no profile allows a sample.
         RequestError: a profile of an axis or input that there isn't.
     """
     wanted: list[dict[str, Any]] = json.loads(text) if text else [{}]
-    if not text and batches:
-        if not signature.batched:
-            raise RequestError("tuned_batches is given, and the model has no batch axis")
+    if batches and not signature.batched:
+        raise RequestError("tuned_batches is given, and the model has no batch axis")
+    if not text and signature.batched:
         axis = signature.axis(BATCH)
-        ends = sorted(set(batches))
+        top = min(axis.max, max_batch) if max_batch else axis.max
+        ends = sorted(set(batches)) or [min(axis.opt, top)]
         # The last one goes as far as the model does; the others end at what they are tuned for.
-        tops = [*ends[:-1], max(ends[-1], axis.max)]
-        wanted = [{BATCH: [axis.min, b, top]} for b, top in zip(ends, tops, strict=True)]
+        tops = [*ends[:-1], max(ends[-1], top)]
+        wanted = [{BATCH: [min(axis.min, b), b, top]} for b, top in zip(ends, tops, strict=True)]
     known = [b.name for b in bindings] + [a.name for a in signature.axes]
     for one in wanted:
         for name in one:

@@ -14,7 +14,8 @@ ELSEWHERE = (
 )
 KNOWN: tuple[tuple[str, str], ...] = (
     (
-        r"cudaError 35|CUDA driver version is insufficient|no CUDA-capable device|CUDA_SUCCESS",
+        r"cudaError 35|CUDA driver version is insufficient|no CUDA-capable device|CUDA_SUCCESS"
+        r"|not found in the accelerator list",
         "that needs a GPU and its driver. Without one only tensorrt-rtx builds, with its weights "
         "inside (option weights='inside')",
     ),
