@@ -274,13 +274,8 @@ class Catalog:
             )
         for name in runner.device_needs.get(target.device.kind, ()):
             if versions(name, runner.action) is None:
-                return Unavailable(
-                    f"{name} is not installed", f"pip install {name}", builds=unbuilt is None
-                )
-        if unbuilt is not None:
-            return unbuilt
-        why = self.unavailable(runner.action, host, versions)
-        return None if why is None else replace(why, builds=True)
+                return Unavailable(f"{name} is not installed", f"pip install {name}")
+        return unbuilt or self.unavailable(runner.action, host, versions)
 
     def _hint(self, target: Target, ways: Mapping[Variant, Way]) -> str:
         same = [str(v.precision) for v in ways if v.format == target.format]
