@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     Call = Callable[..., Any]
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+OF_MODULES = (*PRECISIONS, "int8-dynamic", "int8-weights", "fp8")  # torchao's, of a live module
 
 
 def refuses(precision: Precision, device: Device) -> str:
     """Why a precision can't be on a device; "" if it can."""
     if precision is Precision.TF32 and device.kind == "cpu":
         return "TF32 is a mode of CUDA tensor cores; a CPU has none"
+    if precision is Precision.FP8 and device.kind == "cpu":
+        return "torch multiplies fp8 on GPUs only"
     return ""
 
 
@@ -226,6 +229,7 @@ def session(
 
 
 __all__ = [
+    "OF_MODULES",
     "PRECISIONS",
     "Session",
     "fits",

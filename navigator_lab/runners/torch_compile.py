@@ -14,7 +14,7 @@ from navigator_lab.formats._torch_reasons import compiler, explain
 from navigator_lab.formats.torch_module import FORMAT
 from navigator_lab.types.plugin import Opening, option, runner
 
-from ._torch import PRECISIONS, Session, refuses, session
+from ._torch import OF_MODULES, Session, refuses, session
 from ._torch_ahead import Ahead
 from .torch_eager import CHANNELS_LAST, on
 
@@ -62,7 +62,7 @@ class GraphOptions:
     "compile",
     FORMAT.name,
     devices=("cpu", "cuda"),
-    precisions=PRECISIONS,
+    precisions=OF_MODULES,
     refuses=refuses,
     family="PyTorch",
     needs=("torch",),
@@ -83,7 +83,7 @@ def compile(model: Product, opening: Opening) -> Iterator[Session]:
     "compile-graphs",
     FORMAT.name,
     devices=("cuda",),
-    precisions=PRECISIONS,
+    precisions=OF_MODULES,
     refuses=refuses,
     family="PyTorch",
     needs=("torch",),

@@ -15,7 +15,7 @@ from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.formats.torch_module import FORMAT
 from navigator_lab.types.plugin import Opening, Proposal, option, runner
 
-from ._torch import PRECISIONS, Session, refuses, session
+from ._torch import OF_MODULES, Session, refuses, session
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ CHANNELS_LAST = Proposal({"channels_last": True}, ("cuda",), images)
     "eager",
     FORMAT.name,
     devices=("cpu", "cuda"),
-    precisions=PRECISIONS,
+    precisions=OF_MODULES,
     refuses=refuses,
     reference=True,
     family="PyTorch",
@@ -71,7 +71,7 @@ def eager(model: Product, opening: Opening) -> Iterator[Session]:
     "eager-graphs",
     FORMAT.name,
     devices=("cuda",),
-    precisions=PRECISIONS,
+    precisions=OF_MODULES,
     refuses=refuses,
     family="PyTorch",
     needs=("torch",),
