@@ -151,7 +151,7 @@ class Catalog:
             if variant not in open_ways:
                 reason = next(r for e, _ in way.edges if (r := barred[id(e)]))
                 open_ways[variant] = Way(way.edges, way.cost, reason)
-        return open_ways
+        return {variant: _as_asked(way) for variant, way in open_ways.items()}
 
     def _search(self, source: Variant, edges: Iterable[Edge]) -> dict[Variant, Way]:
         leaving: dict[Variant, list[tuple[Edge, Variant]]] = {}
@@ -227,7 +227,9 @@ class Catalog:
         edges = []
         for (edge, variant), more in zip(way.edges, reversed(own), strict=True):
             built = tuple(sorted((*built, *more)))
-            edges.append((edge, replace(variant, settings=built)))
+            # What a later edge asks of it stands, but where the user says otherwise.
+            whole = tuple(sorted((dict(variant.settings) | dict(built)).items()))
+            edges.append((edge, replace(variant, settings=whole)))
         target = replace(target, settings=built, run_settings=opened)
         return target, replace(way, edges=tuple(edges)), why
 
@@ -283,6 +285,16 @@ class Catalog:
             return f"{target.format} can be built in {', '.join(sorted(same))}"
         reach = sorted({v.format for v in ways})
         return f"formats that can be reached from this model: {', '.join(reach)}"
+
+
+def _as_asked(way: Way) -> Way:
+    """A way on which every variant has the settings that the next edge asks of it."""
+    edges = list(way.edges)
+    for i, (edge, variant) in enumerate(edges[1:]):
+        if asked := edge.asks.get(variant.precision):
+            before, built = edges[i]
+            edges[i] = (before, replace(built, settings=settings(asked)))
+    return replace(way, edges=tuple(edges))
 
 
 def _settings(wanted: Target, holder: str, options: type | None, given: Settings) -> Settings:

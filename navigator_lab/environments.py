@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .engine.host import versions_of
 from .errors import RequestError, WorkspaceError, unknown
-from .triton.runtime import cache_folder
+from .types.cache import cache_folder
 
 # What a worker itself imports, besides what its steps need.
 WORKER = ("cloudpickle>=3", "numpy>=1.26", "psutil>=5.9")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NavigatorError
+from ..types.cache import cache_folder
 
 WHEEL = "nvidia-pytriton==0.7.0"
 NUMPY = "numpy==1.26.4"
@@ -120,15 +121,6 @@ def _place(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another file system
         shutil.copy2(source, target)
-
-
-def cache_folder() -> Path:
-    """Where the server is kept: ``NAVIGATOR_LAB_CACHE``, or the user's cache."""
-    given = os.environ.get("NAVIGATOR_LAB_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "navigator_lab"
 
 
 def on_path() -> Path | None:

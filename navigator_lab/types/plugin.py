@@ -147,13 +147,15 @@ class Edge:
 
     The action is called as ``fn(at, model=Product, samples=Product)``, and with the products of
     its ``reads``; ``at.about`` is the variant to be built, ``samples.read(Signature)`` the
-    signature (see `navigator_lab.types.samples`).
+    signature (see `navigator_lab.types.samples`). ``asks`` are settings that what it builds from
+    must have, by precision: that is then a variant of its own.
     """
 
     pairs: tuple[tuple[Variant, Variant], ...]
     action: Action
     cost: float = 1.0  # of two ways, the cheaper sum is taken
     reads: tuple[Reading, ...] = ()
+    asks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Running(Protocol):
@@ -318,6 +320,7 @@ def edge(
     cost: float = 1.0,
     name: str = "",
     reads: tuple[Reading, ...] = (),
+    asks: Mapping[str, Mapping[str, Any]] | None = None,
     **facts: Any,
 ) -> Callable[[Callable[..., Any]], Edge]:
     """Declare an `Edge` between two formats.
@@ -333,7 +336,8 @@ def edge(
     label = name or f"{target}<-{source}"
 
     def wrap(fn: Callable[..., Any]) -> Edge:
-        return Edge(tuple(pairs), Action(label, fn, help=_first_line(fn), **facts), cost, reads)
+        made = Action(label, fn, help=_first_line(fn), **facts)
+        return Edge(tuple(pairs), made, cost, reads, asks or {})
 
     return wrap
 

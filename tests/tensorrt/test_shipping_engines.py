@@ -94,6 +94,17 @@ def test_what_can_not_run_here_is_built_and_its_row_says_for_what(lab, tmp_path)
     assert "sm_89" in said
 
 
+@pytest.mark.skipif(_cuda.present(), reason="there is a GPU here")
+def test_int8_is_quantised_as_the_library_asks_and_as_the_user_says(lab):
+    text = "tensorrt-rtx:int8[keep_worst=1,level=1]@trt-rtx-cuda:0"
+    results = lab.run(targets=["tensorrt-rtx:int8@trt-rtx-cuda:0", text])
+    assert results["tensorrt-rtx:int8@trt-rtx-cuda:0"].reason.startswith("built for")
+    assert results[text].reason.startswith("built for")
+    asked = "onnx:int8[activations=int8,quantize_bias=False,reduce_range=False,symmetric=True]"
+    assert f"build {asked}" in lab["tensorrt-rtx:int8@trt-rtx-cuda:0"].why()
+    assert asked.replace("quantize", "keep_worst=1,quantize") in lab[text].why()
+
+
 def shipped(tmp_path, options=None, run_options=None, **facts):
     """The package of an engine as TensorRT would have made it, of a file that RTX made."""
     bench = images(tmp_path, network())

@@ -40,6 +40,15 @@ RTX = Format(
 )
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8", "fp8")
 READS = ("onnx", "numpy", "polygraphy")
+# It multiplies signed 8-bit integers around zero, of all 8 bits, and has biases as floats.
+ASKS = {
+    "int8": {
+        "activations": "int8",
+        "symmetric": True,
+        "reduce_range": False,
+        "quantize_bias": False,
+    }
+}
 
 
 def on_gpu(host: Host) -> Unavailable | None:
@@ -56,6 +65,7 @@ def on_gpu(host: Host) -> Unavailable | None:
     onnx_format.FORMAT.name,
     FORMAT.name,
     *PRECISIONS,
+    asks=ASKS,
     needs=(*library.TENSORRT.needs, *READS),
     options=TrtOptions,
     hardware=True,
@@ -74,6 +84,7 @@ def from_onnx(at: At, model: Product, samples: Product) -> Engine:
     onnx_format.FORMAT.name,
     RTX.name,
     *PRECISIONS,
+    asks=ASKS,
     needs=(*library.RTX.needs, *READS),
     options=RtxOptions,
     apart=library.RTX.name,

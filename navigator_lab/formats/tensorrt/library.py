@@ -6,7 +6,6 @@ Nothing is built and nothing is run here.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from navigator_lab.errors import NavigatorError
+from navigator_lab.types.cache import cache_folder
 
 LEAST = (10, 13)  # of TensorRT: where the strongly typed path has all that is used here
 
@@ -121,9 +121,8 @@ def capabilities(trt: Any) -> tuple[str, ...]:
 
 def kept(kind: str, *facts: str) -> Path:
     """The file in the user's cache for what is found out on a machine and good for another time."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     name = "".join(c if c.isalnum() or c in ".-" else "-" for c in "-".join(facts))
-    return Path(base) / "navigator-lab" / kind / f"{name}.cache"
+    return cache_folder() / kind / f"{name}.cache"
 
 
 def sm(capability: str) -> str:

@@ -107,6 +107,6 @@ def _symmetric(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> 
         raise ModelError(
             f"the graph is quantised with {said} at {node.name or node.output[0]!r}, and TensorRT "
             "takes signed, symmetric ones only",
-            "quantise it with options={'onnx-int8<-onnx': {'activations': 'int8', 'symmetric': "
-            "True, 'reduce_range': False}}",
+            "give the fp32 graph: its int8 engine is quantised as TensorRT asks; or quantise it with "
+            "activations='int8', symmetric=True and reduce_range=False",
         )
