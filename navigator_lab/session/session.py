@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..stages.package import Package
 from ..types.event import Event, Finished, Started
 from ..types.measure import BatchLimit
 from ..types.plugin import Unavailable
-from ..types.request import Load, Request
+from ..types.request import Request
 from ..types.run import Run, Settled, TargetRun
 from ..types.step import Step
 from ..types.target import Target
@@ -29,15 +29,16 @@ from ..views.preview import Preview
 from ..views.results import Results
 from ..views.targets import Targets, TargetState
 from . import mixing, packaging
+from .asking import limits_of, request_of
 from .configured import Configured
 from .explored import Tolerances
 from .following import myself
 from .job import Job
 from .live import Live
+from .merging import still_true
 from .saving import save, write_run
 
 Listener = Callable[[Event], None]
-_LOAD = {f.name for f in dataclasses.fields(Load)}
 
 
 class Session(Live):
@@ -169,7 +170,7 @@ class Session(Live):
                 "a run of this session is under way", "await it, or end it by lab.job.cancel()"
             )
         retry = bool(wanted.pop("retry_failed", False))
-        limits = self._limits(wanted)
+        limits = limits_of(self.engine.limits, wanted)
         request, chosen = self._plan(wanted)
         goals = tuple(g for r in chosen for g in r.goals(request.until))
         self.engine.limits = limits
@@ -201,7 +202,7 @@ class Session(Live):
         unknown, with seconds and bytes from earlier runs. Runs nothing."""
         wanted.pop("retry_failed", None)
         wanted.pop("progress", None)
-        self._limits(wanted)
+        limits_of(self.engine.limits, wanted)
         request, chosen = self._plan(wanted, keep=False)
         return Preview(self._forecast(chosen, request.until), len(chosen))
 
@@ -216,18 +217,6 @@ class Session(Live):
     def _expected(self, goals: tuple[Step, ...]) -> dict[str, float]:
         forecast = self.engine.preview(goals) if len(goals) < 2000 else []
         return {f.step: f.seconds for f in forecast if f.seconds is not None}
-
-    def _limits(self, wanted: dict[str, Any]) -> Any:
-        limits = self.engine.limits
-        if (seconds := wanted.pop("timeout_s", None)) is not None:
-            if not seconds > 0:
-                raise RequestError(f"timeout_s={seconds!r} can't be", "give seconds above 0")
-            limits = dataclasses.replace(limits, timeout_s=float(seconds))
-        if (memory := wanted.pop("memory_limit_bytes", None)) is not None:
-            if not memory > 0:
-                raise RequestError(f"memory_limit_bytes={memory!r} can't be", "give bytes above 0")
-            limits = dataclasses.replace(limits, memory_bytes=int(memory))
-        return limits
 
     def _plan(self, given: dict[str, Any], keep: bool = True) -> tuple[Request, tuple[Route, ...]]:
         given = dict(given)
@@ -287,7 +276,7 @@ class Session(Live):
                     steps.append(Settled(stage, str(step), done.outcome, done.key, done.log, ran))
             old = known.get(name)
             if old is not None:
-                steps = _still_true(old.steps, steps)
+                steps = still_true(old.steps, steps)
             new = TargetRun(route.target, route.unavailable, tuple(steps))
             known[name] = old if old == new else new  # what is the same is not judged again
         targets = tuple(known.values())
@@ -368,51 +357,6 @@ class Session(Live):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def request_of(given: Mapping[str, Any]) -> Request:
-    """A request from keyword arguments.
-
-    Raises:
-        RequestError: an argument that there isn't, or a value of the wrong kind.
-    """
-    given = dict(given)
-    load = {name: given.pop(name) for name in list(given) if name in _LOAD}
-    known = {f.name for f in dataclasses.fields(Request)} - {"load"}
-    for name in given:
-        if name not in known:
-            from ..errors import unknown
-
-            more = ("tolerance", "verify", "retry_failed", "timeout_s", "memory_limit_bytes")
-            raise unknown("argument", name, sorted({*known, *_LOAD, *more}))
-    for name in ("formats", "precisions", "runners", "devices", "targets"):
-        value = given.get(name)
-        if value is None:
-            given.pop(name, None)
-            continue
-        value = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
-        given[name] = tuple(str(v) for v in value)
-        if not value:
-            raise RequestError(f"{name} is empty", "leave it out to mean all")
-    if options := given.get("options"):
-        given["options"] = tuple(dict(options).items())
-    if "batches" in load:
-        try:
-            load["batches"] = tuple(sorted({int(b) for b in load["batches"]}))
-        except (TypeError, ValueError) as error:
-            raise RequestError(f"batches={load['batches']!r} are no batch sizes") from error
-    return Request(**given, load=Load(**load))
-
-
-def _still_true(old: tuple[Settled, ...], new: list[Settled]) -> list[Settled]:
-    """New steps, and those old ones of other stages whose model is the same as now."""
-    keys = {s.label: s.key for s in new}
-    if any(s.label in keys and s.key != keys[s.label] for s in old):
-        return new
-    stages = {s.stage for s in new}
-    kept = [dataclasses.replace(s, ran=False) for s in old if s.stage not in stages]
-    order = ("export", "convert", "infer", "correctness", "profile", "verify")
-    return sorted([*new, *kept], key=lambda s: order.index(s.stage))
 
 
 __all__ = ["Session", "WorkspaceError", "request_of", "wanted"]

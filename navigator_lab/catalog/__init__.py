@@ -7,13 +7,7 @@ runs none of their code.
 from __future__ import annotations
 
 import heapq
-import importlib
-import importlib.metadata
-import importlib.util
 import itertools
-import os
-import pkgutil
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from .errors import RequestError
-from .types.plugin import (
+from ..errors import RequestError
+from ..types.plugin import (
     Action,
     Edge,
     Format,
@@ -35,12 +29,9 @@ from .types.plugin import (
     options_of,
     with_settings,
 )
-from .types.signature import Signature
-from .types.target import CPU, Device, Precision, Settings, Target, Variant, settings
-
-ROOMS = ("formats", "runners", "stages")
-ENTRY_POINTS = "navigator_lab"
-VARIABLE = "NAVIGATOR_LAB_PLUGINS"  # files or modules, separated as PATH is
+from ..types.signature import Signature
+from ..types.target import CPU, Device, Precision, Settings, Target, Variant, settings
+from .discovery import discovered, load_plugin, named
 
 T = TypeVar("T")
 # (distribution, action) -> its version where that action would run; None if it isn't installed
@@ -104,8 +95,7 @@ class Catalog:
     def installed(cls, plugins: Sequence[str | Path] = ()) -> Catalog:
         """Ours, those of entry points in group ``navigator_lab``, those named by the environment
         variable ``NAVIGATOR_LAB_PLUGINS``, and ``plugins`` (files or module names)."""
-        named = [p for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
-        return _installed(tuple(str(p) for p in (*named, *plugins)))
+        return _installed(named(plugins))
 
     def unavailable(self, action: Action, host: Host, versions: Versions) -> Unavailable | None:
         """Why an action can't work here, or None."""
@@ -324,38 +314,8 @@ def _add(table: dict[str, T], name: str, value: T, module: ModuleType) -> None:
 
 @lru_cache(maxsize=8)
 def _installed(plugins: tuple[str, ...]) -> Catalog:
-    modules: list[ModuleType] = []
-    broken: dict[str, str] = {}
-    for room in ROOMS:
-        package = importlib.import_module(f"navigator_lab.{room}")
-        for found in pkgutil.iter_modules(package.__path__):
-            modules.append(importlib.import_module(f"{package.__name__}.{found.name}"))
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        try:
-            modules.append(point.load())
-        except Exception as error:  # noqa: BLE001 -- foreign code: one bad plug-in is one row
-            broken[point.value] = f"{type(error).__name__}: {error}"
-    for plugin in plugins:
-        try:
-            modules.append(load_plugin(plugin))
-        except Exception as error:  # noqa: BLE001 -- as above
-            broken[plugin] = f"{type(error).__name__}: {error}"
+    modules, broken = discovered(plugins)
     return Catalog.of(modules, plugins, broken)
 
 
-def load_plugin(plugin: str) -> ModuleType:
-    """A plug-in by its module name or by the path of its file."""
-    if not plugin.endswith(".py"):
-        return importlib.import_module(plugin)
-    path = Path(plugin).resolve()
-    name = f"navigator_lab_plugin_{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and known.__file__ == str(path):
-        return known
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise FileNotFoundError(f"there is no plug-in file {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+__all__ = ["Catalog", "Versions", "Way", "load_plugin"]
