@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError
+from ..types.plugin import options_known
 from ..types.target import Target, settings
 from ..views import mixer
 
 if TYPE_CHECKING:
+    from ..catalog import Catalog
     from .session import Session
 
 KEEP = (0, 2, 5, 10, 20)
@@ -26,13 +28,39 @@ def mix(session: Session, target: Any, keep: Iterable[int], wanted: dict[str, An
     Raises:
         RequestError: it can't be built so, or a number that can't be; before any work.
     """
-    parsed = Target.parse(str(target))
-    numbers = sorted({int(n) for n in keep})
+    session.run(targets=asked(target, keep), **wanted)
+    return mixer.info(session, str(target))
+
+
+def asked(target: Any, keep: Iterable[int]) -> list[str]:
+    """The targets of a mix, by name.
+
+    Raises:
+        RequestError: no target, or a number that can't be.
+    """
+    try:
+        parsed = Target.parse(str(target))
+        numbers = sorted({int(n) for n in keep})
+    except (TypeError, ValueError) as error:
+        raise RequestError(str(error), "lab.mix('onnx:int8@ort-cpu', keep=[0, 2, 5])") from error
     if not numbers or numbers[0] < 0:
         raise RequestError(f"keep={numbers} can't be", "give numbers of nodes, 0 or more")
-    texts = [str(setting(parsed, n)) for n in numbers]
-    session.run(targets=texts, **wanted)
-    return mixer.info(session, str(parsed))
+    return [str(setting(parsed, n)) for n in numbers]
+
+
+def mixable(catalog: Catalog, target: Target) -> bool:
+    """Does what builds a target have the option? An edge to its variant, or to the one before it."""
+    known = {
+        after
+        for edge in catalog.edges
+        if mixer.OPTION in options_known(edge.action.options)
+        for _, after in edge.pairs
+    }
+    built = target.plain.variant
+    before = {
+        b for edge in catalog.edges for b, after in edge.pairs if after == built and b != after
+    }
+    return built in known or bool(before & known)
 
 
 def setting(target: Target, keep: int) -> Target:

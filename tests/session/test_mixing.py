@@ -7,6 +7,7 @@ import pytest
 
 import navigator_lab as nav
 from navigator_lab.errors import RequestError
+from navigator_lab.ui.panels import mixer, results
 
 
 def network(folder):
@@ -72,10 +73,23 @@ def test_the_mixer(lab, tmp_path):
     started = {event.step for event in seen if type(event).__name__ == "Started"}
     assert started
     assert all("[keep_worst=2]" in step for step in started), started
+    # the panel finds them, and knows which more could be mixed
+    texts = [one.target for one in more.points]
+    live = mixer.settings(lab, [*texts, "onnx:fp32@ort-cpu", "onnx:fp16@ort-cpu"])
+    base = "onnx:int8@ort-cpu"
+    assert live == {t: (base, n) for n, t in enumerate(texts)} | {
+        "onnx:fp16@ort-cpu": ("onnx:fp16@ort-cpu", 0)
+    }
+    rows = results.shown(lab, {})["rows"]
+    assert mixer.numbers(rows) == {base: [0, 1, 2]}
     # each is on the Pareto plot, and the run that is saved shows the same without a kernel
     shown = [line.target for line in nav.views.pareto.info(lab).lines]
     assert shown == [one.target for one in (made.points[0], made.points[1], more.points[2])]
-    saved = nav.load(lab.save(tmp_path / "a.nav")).mixed("onnx:int8@ort-cpu")
+    loaded = nav.load(lab.save(tmp_path / "a.nav"))
+    assert mixer.settings(loaded, [*texts, "onnx:fp16@ort-cpu"]) == {
+        text: (base, number) for number, text in enumerate(texts)
+    }
+    saved = loaded.mixed("onnx:int8@ort-cpu")
     assert saved == more
     assert "in fp32" in repr(saved)
     assert "<table>" in saved._repr_html_()

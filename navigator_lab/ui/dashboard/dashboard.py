@@ -15,6 +15,7 @@ from typing import Any
 import traitlets as t
 
 from ...errors import NavigatorError, RequestError
+from ...session import mixing
 from ...types.event import Event, Finished, Progressed, Started
 from ...types.measure import Tolerance
 from ...types.outcome import Done, Outcome
@@ -105,24 +106,29 @@ class Dashboard(Displayed):
 
     def run(self, until: str | None = None) -> Any:
         """Run what is `wanted` as far as a stage: a `Job` at once."""
-        lab = self._lab()
-        until = until or self.until
-        if not hasattr(lab, "start"):
-            whose = "another kernel's" if hasattr(lab, "poll") else "loaded from a file"
-            raise RequestError(
-                f"this run is {whose}: its results are here, and no models",
-                "open the model with nav.explore(...): what is in its workspace is not done again",
-            )
+        self._runnable()
         if not self.wanted:
             raise RequestError("no target is selected", "select some in the matrix")
-        asked: dict[str, Any] = {"targets": list(self.wanted), "until": until, **self.settings}
+        return self._start(list(self.wanted), until or self.until)
+
+    def mix(self, target: str, keep: Sequence[int]) -> Any:
+        """Run a target with so many of its most sensitive nodes in fp32: a `Job` at once."""
+        return self._start(mixing.asked(target, keep), "profile", stay=True)
+
+    def _start(self, targets: list[str], until: str, stay: bool = False) -> Any:
+        lab = self._runnable()
+        asked: dict[str, Any] = {"targets": targets, "until": until, **self.settings}
         if until == "verify" and self.verify is not None:
             asked["verify"] = self.verify
-        self._asked, self._began = list(self.wanted), time.time()
+        self._asked, self._began = targets, time.time()
         self._said.clear()
         self._cancelling = False
         job = self._job = lab.start(**asked)
-        self.folds = {**self.folds, "pick": False, "run": True}
+        if stay:  # targets that the matrix doesn't know yet
+            self._targets = None
+            self._pump.mark("matrix")
+        else:
+            self.folds = {**self.folds, "pick": False, "run": True}
         self._pump.mark("run", "results")
         return job
 
@@ -174,6 +180,16 @@ class Dashboard(Displayed):
             self._shell = None
         super().close()
 
+    def _runnable(self) -> Any:
+        lab = self._lab()
+        if not hasattr(lab, "start"):
+            whose = "another kernel's" if hasattr(lab, "poll") else "loaded from a file"
+            raise RequestError(
+                f"this run is {whose}: its results are here, and no models",
+                "open the model with nav.explore(...): what is in its workspace is not done again",
+            )
+        return lab
+
     def _lab(self) -> Any:
         if self.session is None:
             raise RequestError("no model is open", "open one, or dashboard.session = lab")
@@ -191,6 +207,7 @@ class Dashboard(Displayed):
             "preview": lambda: self.preview(content.get("target")),
             "log": lambda: showing.log(self, content),
             "detail": lambda: showing.detail(self, content),
+            "mix": lambda: self.mix(content.get("target"), content.get("keep") or ()),
             "reproduce": lambda: showing.reproduce(self, content),
             "seen": lambda: self.seen(content.get("sent") or {}),
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...types.measure import Tolerance
-from ..panels import choose, code, matrix, pick, results, stages
+from ..panels import choose, code, matrix, mixer, pick, results, stages
 from ..widgets.panel import IDLE
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def draw(panel: Dashboard, marks: set[str]) -> None:
             panel._opened_as, panel.wanted, panel.until, panel.settings, panel.selection,
             panel.tolerance, panel.limits, panel.objective, panel.axis, panel.chosen,
             panel.repository, getattr(lab, "id", ""), _fresh(panel), panel.configured.get("asked") or {},
+            mixer.numbers(panel.results.get("rows", [])),
         )  # fmt: skip
     panel._snapshot(not panel.running)
 

@@ -23,10 +23,11 @@ def lines(
     run: str = "",
     fresh: Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
+    mixed: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, str]:
     """Runnable text by section. ``lab`` is the session; the first line of all makes it.
 
-    ``config`` are fields of the package's configuration. ``fresh`` are the targets that still hold where some are stale; None where all do.
+    ``config`` are fields of the package's configuration, ``mixed`` the mixer's numbers by target. ``fresh`` are the targets that still hold where some are stale; None where all do.
     """
     of = "lab" if fresh is None else f"lab.results.only({list(fresh)!r})"
     only = "" if fresh is None else f", targets={list(fresh)!r}"
@@ -51,6 +52,8 @@ def lines(
         "compare": "\n".join(f"lab[{name!r}].row" for name in selection[:4]),
         "choose": f"best = lab.choose({objective!r}{bounds}{only})\nbest.package({repository!r}{more})",
     }
+    if mixed:
+        made["mixer"] = "\n".join(f"lab.mix({of!r}, keep={list(n)!r})" for of, n in mixed.items())
     if chosen:
         made["choose"] = f"lab.package({chosen!r}, {repository!r}{more})"
     return made

@@ -9,6 +9,7 @@ from typing import Any
 from ...types.measure import Accuracy, OutputAccuracy, Tolerance
 from ...types.outcome import Done, Product
 from ...views.theme import FAMILIES, colours, family
+from . import mixer
 
 # Numbers of the hull go to the browser with this many digits: a verdict at the very border may
 # differ by a millionth, and the kernel's own is taken as soon as a slider rests.
@@ -23,12 +24,15 @@ _SHOWN = (
 def shown(lab: Any, stale: Mapping[str, str]) -> dict[str, Any]:
     """The rows as the browser needs them; targets that can't be had here are the matrix's."""
     made = []
-    for row in lab.results.to_dicts():
+    rows = lab.results.to_dicts()
+    mixed = mixer.settings(lab, [row["target"] for row in rows])
+    for row in rows:
         if row["status"] == "skipped" and not row["stages"]:
             continue
         one = {key: row[key] for key in _SHOWN}
         one["family"] = _family(lab, row["format"], row["runner"])
         one["waiting"] = row["status"] == "done" and not row["stages"]
+        one["mix"] = mixed.get(row["target"])
         one["stale"] = stale.get(row["target"], "")
         made.append(one)
     families = dict.fromkeys(one["family"] for one in made)

@@ -8,8 +8,9 @@ import * as pareto from "./pareto.js";
 import * as tolerance from "./tolerance.js";
 import * as compare from "./compare.js";
 import * as parallel from "./parallel.js";
+import * as mixer from "./mixer.js";
 
-const VIEWS = { table: ["Table", table], pareto: ["Pareto", pareto], tolerance: ["Tolerance", tolerance], parallel: ["Parallel", parallel], compare: ["Compare", compare] };
+const VIEWS = { table: ["Table", table], pareto: ["Pareto", pareto], tolerance: ["Tolerance", tolerance], parallel: ["Parallel", parallel], compare: ["Compare", compare], mixer: ["Mixer", mixer] };
 
 export function tally(app) {
   const rows = app.rows();
