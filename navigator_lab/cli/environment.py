@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NavigatorError
 from .words import as_json, command, listed
@@ -48,7 +48,7 @@ def _create(asked: argparse.Namespace) -> int:
 def _list(asked: argparse.Namespace) -> int:
     from ..environments import registered
 
-    every = {}
+    every: dict[str, Any] = {}
     for name, one in registered().items():
         try:
             every[name] = {"python": one.python, "versions": one.versions, "problem": ""}

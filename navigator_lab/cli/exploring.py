@@ -84,7 +84,10 @@ def _demo(asked: argparse.Namespace) -> int:
     from ..demo import digits
     from ..session import explore
 
-    say = (lambda text: None) if asked.json else (lambda text: print(text, flush=True))
+    def say(text: str) -> None:
+        if not asked.json:
+            print(text, flush=True)
+
     made = digits(asked.workspace)
     say(f"digits CNN: {made.accuracy:.3f} right on {len(made.labels)} images it has not seen\n")
     with explore(

@@ -237,7 +237,7 @@ class Followed(Explored):
     def _alive(self) -> bool:
         by = self._by or {}
         try:
-            return abs(psutil.Process(by["pid"]).create_time() - by["began"]) < 1
+            return bool(abs(psutil.Process(by["pid"]).create_time() - by["began"]) < 1)
         except (psutil.Error, KeyError):
             return False
 

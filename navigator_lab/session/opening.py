@@ -129,18 +129,18 @@ def explore(
         engine.close()
         store.close()
         raise
-    signature = product.read(Signature)
+    found = product.read(Signature)
     run = Run(
         name=_name(name or captured.name),
         created=time.time(),
         version=_version(),
         host=known,
         model=_words(captured),
-        signature=signature,
+        signature=found,
         reference=str(reference),
         model_digest=given.digest,
         samples_digest=product.digest,
-        notes=(*captured.notes, *signature.notes),
+        notes=(*captured.notes, *found.notes),
     )
     source = Source(captured.variant, given, probe, reference)
 

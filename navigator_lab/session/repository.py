@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PackageError, RequestError, SamplesError, unknown
 from ..stages.judge import DEFAULTS, judge
 from ..triton import samples as repository_samples
-from ..triton.repository import CONFIG, read
+from ..triton.additions import CONFIG
+from ..triton.repository import read
 from ..types import samples as stored
 from ..types.codec import encode
 from ..types.measure import Outputs, Tolerance

@@ -44,7 +44,8 @@ class TargetView:
     @property
     def accuracy(self) -> Accuracy | None:
         """What the comparison found; None if it wasn't done."""
-        return self._value("correctness", Accuracy)
+        found: Accuracy | None = self._value("correctness", Accuracy)
+        return found
 
     @property
     def verdict(self) -> Verdict | None:
@@ -55,7 +56,8 @@ class TargetView:
     @property
     def timing(self) -> Timing | None:
         """What the profile found; None if it wasn't done."""
-        return self._value("profile", Timing)
+        found: Timing | None = self._value("profile", Timing)
+        return found
 
     def _value(self, stage: str, cls: type[Any]) -> Any:
         outcome = self._run.outcome(stage)

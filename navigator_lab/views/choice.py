@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections.abc import Iterable
 from typing import Any
 
+from ..types.target import Target
 from .numbers import interval, significant
 
 
@@ -16,9 +18,34 @@ def told(choice: Any) -> str:
         value = interval(choice.interval.value, choice.interval.low, choice.interval.high)
     lines = [f"{choice.target}{where}: best {choice.objective}, {value}"]
     lines += [f"  {reason}" for reason in choice.reasons]
-    reasons: Counter[str] = Counter(why for _, why in choice.left_out)
-    first = {why: target for target, why in reversed(choice.left_out)}
-    for why, count in reasons.most_common():
-        who = first[why] if count == 1 else f"{first[why]} and {count - 1} more"
-        lines.append(f"  left out: {who}: {' '.join(why.split())[:160]}")
+    lines += [
+        f"  left out: {who}: {' '.join(why.split())[:160]}" for who, why in folded(choice.left_out)
+    ]
     return "\n".join(lines)
+
+
+def folded(left_out: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Targets with the same reason as one line, the most of them first: ``("a and 3 more", why)``.
+
+    Reasons are the same where they differ only in the target's own names; the first's is told.
+    """
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for target, why in left_out:
+        alike.setdefault(_impersonal(target, why), []).append((target, why))
+    return [
+        (first if len(all_) == 1 else f"{first} and {len(all_) - 1} more", why)
+        for all_ in sorted(alike.values(), key=len, reverse=True)
+        for first, why in all_[:1]
+    ]
+
+
+def _impersonal(text: str, why: str) -> str:
+    """A reason without the names of the target that it is about."""
+    try:
+        target = Target.parse(text)
+    except ValueError:  # of another version: told as it is
+        return why
+    own = {text: "it", str(target.variant): "its variant", target.format: "format",
+           target.runner: "runner", str(target.precision): "precision"}  # fmt: skip
+    named = "|".join(re.escape(name) for name in sorted(own, key=len, reverse=True))
+    return re.sub(rf"(?<![\w:-])({named})(?![\w:-])", lambda found: own[found[1]], why)

@@ -11,11 +11,16 @@ from .numbers import bytes_, seconds
 class ForecastLike(Protocol):
     """What the engine knows of a step beforehand."""
 
-    step: str
-    state: str
-    why: tuple[str, ...]
-    seconds: float | None
-    bytes: int | None
+    @property
+    def step(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def why(self) -> tuple[str, ...]: ...
+    @property
+    def seconds(self) -> float | None: ...
+    @property
+    def bytes(self) -> int | None: ...
 
 
 class Preview(Sequence[Any]):

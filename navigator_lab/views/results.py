@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import unknown
 from ..types.codec import encode
 from ..types.run import Row
+from .choice import folded
 from .numbers import bytes_, interval, ratio, significant
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Results(Sequence[Row]):
         shown, columns, cells = self._filled()
         last = len(columns) - 1 if columns and columns[-1][0] == "why" else len(columns)
         for name, side in columns[:last]:
-            table.add_column(name, justify=side, no_wrap=True)
+            table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
         for row, texts in zip(shown, cells, strict=True):
             style = {"failed": "red", "cancelled": "dim"}.get(row.status, "")
             style = "magenta" if row.passed is False and row.status == "done" else style
@@ -167,15 +168,12 @@ class Results(Sequence[Row]):
 
     def _left_out(self) -> list[str]:
         """Targets that can't be had here, gathered by their reason."""
-        why: dict[tuple[str, str], list[str]] = {}
-        for row in self.rows:
-            if row.status == "skipped" and not row.stages:
-                why.setdefault((row.reason, row.remedy), []).append(row.target)
-        made = []
-        for (reason, remedy), names in sorted(why.items(), key=lambda kv: -len(kv[1])):
-            few = ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
-            made.append(f"» {few}: {reason}{f' ({remedy})' if remedy else ''}")
-        return made
+        out = [
+            (row.target, f"{row.reason}{f' ({row.remedy})' if row.remedy else ''}")
+            for row in self.rows
+            if row.status == "skipped" and not row.stages
+        ]
+        return [f"» {who}: {why}" for who, why in folded(out)]
 
     # as HTML
 

@@ -27,10 +27,12 @@ def test_the_configuration_is_edited_and_exported(notebook, page):
     lines = page.locator("[data-k=cfg-lines]")
     lines.fill("response_cache { enable: yes }")
     nb.until("nl.querySelector('.cfg .wrong:not(:empty)')?.textContent.includes('enable')")
+    nb.until("nl.querySelector('[data-k=export]').getAttribute('aria-disabled') === 'true'")
     lines.fill("response_cache { enable: true }")
     nb.until(
         "!nl.querySelector('.cfg .wrong:not(:empty)') && nl.querySelector('.cfg .pb').textContent.includes('response_cache')"
     )
+    nb.until("!nl.querySelector('[data-k=export]').hasAttribute('aria-disabled')")
     text = page.locator(".cfg .pb").text_content()
     page.locator("[data-k=export]").click()
     nb.until("nl.querySelector('.sec-choose .note.info .wrap')?.textContent.startsWith('Exported')")

@@ -25,6 +25,7 @@ from navigator_lab.views import (
     timeline,
 )
 from navigator_lab.views.board import Board
+from navigator_lab.views.choice import folded
 from navigator_lab.views.results import Results
 
 VIEWS = ("compare", "heatmap", "latency", "parallel", "pareto", "surface", "timeline")
@@ -364,3 +365,22 @@ def test_a_table_has_no_column_in_which_nothing_stands_yet(rows):
         assert "p50" not in text
     assert "p50 ms, batch 1" in repr(rows)
     assert "<th" in rows._repr_html_()
+
+
+def test_like_reasons_are_one_line():
+    """Of targets that differ only in their own names, the first is told."""
+    out = [
+        ("keras:fp32@keras-cpu", "skipped: no edge leads from torch:fp32 to keras:fp32"),
+        ("onnx:fp16@ort-cuda:0", "skipped: no CUDA device here"),
+        ("tflite:int8@tflite-cpu", "skipped: no edge leads from torch:fp32 to tflite:int8"),
+        ("keras:fp16@keras-cpu", "skipped: no edge leads from torch:fp32 to keras:fp16"),
+        ("of another version", "failed: why"),
+    ]
+    assert folded(out) == [
+        (
+            "keras:fp32@keras-cpu and 2 more",
+            "skipped: no edge leads from torch:fp32 to keras:fp32",
+        ),
+        ("onnx:fp16@ort-cuda:0", "skipped: no CUDA device here"),
+        ("of another version", "failed: why"),
+    ]

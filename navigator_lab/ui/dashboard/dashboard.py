@@ -151,7 +151,7 @@ class Dashboard(Displayed):
 
     def export(self, target: str | None = None, repository: str | Path | None = None) -> None:
         """Put a target's package into a Triton repository, in the background."""
-        shipping.start(self, target or self.target, Path(repository or self.repository))
+        shipping.start(self, target or self.target, str(repository or self.repository))
 
     @property
     def running(self) -> bool:
@@ -199,7 +199,7 @@ class Dashboard(Displayed):
 
     def _message(self, _: Any, content: Any, __: Any) -> None:
         """A click. Nothing here takes time; what goes wrong is shown, never lost."""
-        does = {
+        does: dict[str, Callable[[], Any]] = {
             "open": lambda: opening.start_picked(self),
             "run": lambda: self.run(content.get("until")),
             "cancel": self.cancel,
@@ -211,7 +211,7 @@ class Dashboard(Displayed):
             "reproduce": lambda: showing.reproduce(self, content),
             "seen": lambda: self.seen(content.get("sent") or {}),
         }
-        action = does.get(content.get("do")) if isinstance(content, dict) else None
+        action = does.get(str(content.get("do"))) if isinstance(content, dict) else None
         if action is None:
             return
         try:

@@ -77,7 +77,7 @@ def _fresh(panel: Dashboard) -> list[str] | None:
 
 def _matrix(panel: Dashboard, lab: Any) -> None:
     if not hasattr(lab, "preview"):  # nothing of it can be run here
-        known = getattr(lab, "targets", [])  # of a loaded run, none
+        known: Any = getattr(lab, "targets", [])  # of a loaded run, none
         drawn = matrix.grid(known, lab.run_data.reference, True)
         panel.matrix = {**drawn, "presets": {}, "followed" if known else "loaded": True}
         if known and not panel.wanted:
@@ -153,7 +153,8 @@ def _elsewhere(panel: Dashboard, lab: Any) -> bool:
     if wanted != own and (wanted is None or isinstance(wanted, Tolerance)):
         panel.unobserve(panel._moved, names="tolerance")
         keys = ("relative", "absolute", "spread", "sqnr_db", "bias")
-        panel.tolerance = None if wanted is None else {k: getattr(wanted, k) for k in keys}
+        shown = None if wanted is None else {k: getattr(wanted, k) for k in keys}
+        panel.set_trait("tolerance", shown)
         panel.observe(panel._moved, names="tolerance")
         return True
     return lab.run_data is not panel._run_data and not panel.running

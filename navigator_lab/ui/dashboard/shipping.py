@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CONFIG = "config.pbtxt"
 
 
-def start(panel: Dashboard, target: str, repository: Path) -> None:
+def start(panel: Dashboard, target: str, repository: str) -> None:
     """Export with the configuration as the form has it."""
     lab = panel._lab()
     if not target:
@@ -42,13 +42,20 @@ def start(panel: Dashboard, target: str, repository: Path) -> None:
     threading.Thread(target=go, name="navigator-export", daemon=True).start()
 
 
-def _made(panel: Dashboard, lab: Any, target: str, repository: Path) -> dict[str, Any]:
+def _made(panel: Dashboard, lab: Any, target: str, repository: str) -> dict[str, Any]:
     options = panel._configuring.options(lab, target)
     folder = lab.package(target, repository, overwrite=True, **options)
     return {
         "state": "done",
         "target": target,
-        "config": (folder / _CONFIG).read_text(),
+        "config": _text(lab, target, folder, options),
         "words": f"Exported to {folder}",
-        "serve": choose.serve(repository, folder.name),
+        "serve": choose.serve(repository, str(folder).rpartition("/")[2]),
     }
+
+
+def _text(lab: Any, target: str, folder: Path | str, options: dict[str, Any]) -> str:
+    """The configuration that was written; of a repository elsewhere, as it was made."""
+    if isinstance(folder, Path):
+        return (folder / _CONFIG).read_text()
+    return str(lab.config(target, **options).text)

@@ -35,7 +35,7 @@ class Commands(Serving, Reading):
         self.dark = False  # draw for a dark ground
 
     def __call__(self, line: str, cell: str | None = None) -> Any:
-        from IPython.utils.process import arg_split
+        from IPython.utils._process_common import arg_split
 
         asked = self.tree.parse_args(arg_split(line, posix=True))
         self.dark = getattr(asked, "dark", False)
@@ -45,7 +45,7 @@ class Commands(Serving, Reading):
                 "%%navigator verify takes one; else use a single %",
             )
         do = getattr(self, f"do_{(asked.command or 'panel').replace('-', '_')}", None)
-        made = self.stage(asked, cell) if do is None and asked.command in STAGES else do(asked)
+        made = self.stage(asked, cell) if do is None else do(asked)
         if getattr(asked, "out", None):
             if not asked.out.isidentifier():
                 raise RequestError(f"-o {asked.out!r} is no name of a variable")
@@ -238,7 +238,7 @@ class Commands(Serving, Reading):
 
     # packaging
 
-    def do_package(self, asked: argparse.Namespace) -> Path:
+    def do_package(self, asked: argparse.Namespace) -> Path | str:
         session = self.current.get()
         target = asked.target
         if target is None:

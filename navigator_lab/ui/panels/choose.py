@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from ...errors import NavigatorError
+from ...views.choice import folded
 from ...views.numbers import bytes_, interval, ratio, significant
 
 SHORT = 4  # targets in the list of the best
@@ -69,11 +69,7 @@ def _lines(best: Any, stale: Collection[str]) -> list[str]:
         for target, reason in best.left_out
         if not reason.startswith("skipped")
     ]
-    why: Counter[str] = Counter(reason for _, reason in out)
-    first = {reason: target for target, reason in reversed(out)}
-    for reason, count in why.most_common(3):
-        who = first[reason] if count == 1 else f"{first[reason]} and {count - 1} more"
-        lines.append(f"Left out: {who}: {_cut(reason)}")
+    lines += [f"Left out: {who}: {_cut(reason)}" for who, reason in folded(out)[:3]]
     return lines
 
 
@@ -105,9 +101,9 @@ def _rank(
     return found
 
 
-def serve(repository: Path, name: str) -> str:
+def serve(repository: str, name: str) -> str:
     """What to type where Triton runs."""
-    where = shlex.quote(str(repository.absolute()))
+    where = shlex.quote(repository if "://" in repository else str(Path(repository).absolute()))
     return (
         f"tritonserver --model-repository={where}\n"
         f"curl -s localhost:8000/v2/models/{name}/ready -o /dev/null -w '%{{http_code}}\\n'"

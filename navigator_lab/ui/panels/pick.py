@@ -20,7 +20,7 @@ _KERNELS_OWN = {"In", "Out", "get_ipython", "exit", "quit", "open", "display"}
 
 def models(namespace: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
     """What may be a model: the notebook's variables, files beside it, the built-in one, a path."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, value in _variables(namespace):
         if words := _model_words(value):
             found.append(
@@ -37,7 +37,7 @@ def models(namespace: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 def samples(namespace: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
     """What may be samples of it."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, value in _variables(namespace):
         if words := _samples_words(value):
             found.append(

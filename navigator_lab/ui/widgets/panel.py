@@ -18,7 +18,14 @@ import traitlets as t
 from . import wire
 from .assemble import assembled, style
 
-IDLE = {"state": "idle", "until": "", "targets": [], "steps": {}, "states": {}, "left": None}
+IDLE: dict[str, Any] = {
+    "state": "idle",
+    "until": "",
+    "targets": [],
+    "steps": {},
+    "states": {},
+    "left": None,
+}
 
 
 SHOWN = (

@@ -7,7 +7,7 @@ from typing import Any
 from ..numbers import interval, significant
 from ..theme import AXES, SHAPES, Theme, axis, colours, faint, layout, safe, shape, short, theme
 from .data import Info, Line, Point
-from .labels import annotations, nothing
+from .labels import named, nothing
 from .scale import height, is_log, ticks
 
 _DASHES = ("solid", "dot", "dash", "longdash")  # runs drawn over each other
@@ -52,7 +52,7 @@ def draw(info: Info, *, dark: bool = False) -> Any:
             "itemdoubleclick": "toggleothers", "traceorder": "normal",
         },
         shapes=_limit_shapes(info, look),
-        annotations=annotations(info, hues, look),
+        annotations=named(info, hues, look),
     )  # fmt: skip
     if not info.front:
         figure.add_annotation(nothing(info, look))

@@ -18,7 +18,7 @@ _PLACES = ((-26, -20), (26, 20), (26, -20), (-26, 20), (26, 46), (-26, -46), (26
 Box = tuple[float, float, float, float]
 
 
-def annotations(info: Info, hues: dict[str, str], look: Theme) -> list[dict[str, Any]]:
+def named(info: Info, hues: dict[str, str], look: Theme) -> list[dict[str, Any]]:
     """The front's targets and the baseline, each where it hides no other name, and the limits."""
     made: list[dict[str, Any]] = []
     taken: list[Box] = []

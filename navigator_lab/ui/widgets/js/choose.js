@@ -2,7 +2,7 @@
 import { h, s, icon, chip, name, glyph } from "./dom.js";
 import { parts, THIN } from "./numbers.js";
 import { limits } from "./shared.js";
-import { form, hint } from "./configure.js";
+import { barred, form, hint } from "./configure.js";
 
 const GOALS = { throughput: "throughput", latency: "low latency", memory: "little memory", size: "small files" };
 
@@ -30,7 +30,7 @@ export function body(app) {
     h("div", {}, "You chose ", name(chosen), ". ", h("button", { class: "lnk", "data-k": "unchoose", onclick: () => app.set("chosen", "") }, "Take the best again")));
   const action = target && h("div", { class: "row export" },
     h("label", { class: "sm mut set" }, "into ", h("input", { type: "text", "data-k": "repository", value: app.get("repository"), size: 22, disabled: busy, onchange: (event) => app.set("repository", event.target.value) })),
-    h("button", { class: "btn pri", "data-k": "export", "aria-disabled": busy || undefined, onclick: () => { if (!busy) app.act("export", { target }); } }, "Export"),
+    exporting(app, target, busy),
     app.get("configured").target !== target && h("button", { class: "btn", "data-k": "preview", "aria-disabled": busy || undefined, onclick: () => { if (!busy) app.act("preview", { target }); } }, "Preview and edit config.pbtxt"));
   const state = made.state && made.target === target && h("div", { class: `note ${made.state === "failed" ? "err" : "info"}`, role: "status" },
     h("span", { class: `s-${{ working: "running", failed: "failed", done: "done" }[made.state]}` }, icon({ working: "running", failed: "failed", done: "done" }[made.state])),
@@ -44,6 +44,20 @@ export function body(app) {
     error && h("div", { class: "note warn", role: "status" }, h("span", { class: "s-stale" }, icon("stale")), h("div", {}, h("strong", { class: "pre" }, error), remedy && h("p", { class: "sm" }, `Remedy: ${remedy}`))),
     said, own, action, state, app.code("choose")),
   target ? h("div", {}, serve, written || hint(app, target)) : null, target && form(app, target)));
+}
+
+// What is wrong in the form is not exported; it may be found while the button is there.
+function exporting(app, target, busy) {
+  const button = h("button", { class: "btn pri", "data-k": "export", onclick: () => { if (!busy && !barred(app, target)) app.act("export", { target }); } }, "Export");
+  const now = () => {
+    const why = barred(app, target);
+    if (busy || why) button.setAttribute("aria-disabled", "true");
+    else button.removeAttribute("aria-disabled");
+    button.title = why;
+  };
+  now();
+  app.local.exporting = now;
+  return button;
 }
 
 function rank(app, choice) {

@@ -14,6 +14,12 @@ const words = (now) => now.state === "working" ? now.words : wrongs(now) ? "as a
 const sentence = (text) => `${/^[a-z]+ /.test(text) ? text[0].toUpperCase() : text[0]}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 const said = (error) => (error ? [icon("failed"), h("span", { class: "wrap" }, [sentence(error[0]), error[1] && sentence(error[1])].filter(Boolean).join(" "))] : []);
 
+// Why the package can't be exported as the form stands; "" if it can.
+export function barred(app, target) {
+  const now = app.get("configured");
+  return now.target === target && wrongs(now) ? "A field of the configuration is wrong: mend it, or take the defaults." : "";
+}
+
 // What the kernel said of it, written into what is there: the section waits while one types in it.
 export function live(app) {
   const place = app.local.config;
@@ -22,6 +28,7 @@ export function live(app) {
   place.text.textContent = now.text;
   place.state.textContent = words(now);
   for (const [key, wrong] of Object.entries(place.wrong)) wrong.replaceChildren(...said(now.errors?.[key]));
+  app.local.exporting?.();
 }
 
 export function hint(app, target) {

@@ -125,7 +125,7 @@ export function body(app) {
     const column = matrix.rows.map((r) => r.targets[p]).filter((t) => t && matrix.cells[t].available);
     return h("th", { scope: "col" }, h("button", { tabindex: -1, title: `toggle all of ${p}`, onclick: () => toggle(column) }, p));
   }));
-  const grid = h("table", { role: "grid", "aria-label": "Targets: formats and runners by precisions" },
+  const grid = h("table", { role: "grid", class: precisions.length > 4 ? "many" : undefined, style: `--n:${precisions.length}`, "aria-label": "Targets: formats and runners by precisions" },
     h("thead", {}, head),
     h("tbody", {}, shownRows.map((row) => h("tr", { class: row.barred ? "barred" : undefined },
       h("th", { scope: "row" }, h("button", { tabindex: -1, title: `toggle all of ${row.id}`, onclick: () => toggle(Object.values(row.targets)) },

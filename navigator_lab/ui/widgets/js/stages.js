@@ -114,7 +114,7 @@ function timeline(app, run, matrix) {
   if (!open) return box;
   const width = Math.max(app.width() - 56, 320);
   const narrow = width < 700;
-  const [left, cached, high] = [narrow ? 150 : 240, 62, 20];
+  const [left, cached, high] = [narrow ? 150 : 240, Object.values(run.steps).some((one) => one.state === "cached") ? 62 : 0, 20];
   const from = left + cached + 10;
   const end = Math.max(run.elapsed ?? 0, 0.5);
   const x = (t) => from + (Math.min(t, end) / end) * (width - from - 12);
@@ -124,8 +124,8 @@ function timeline(app, run, matrix) {
   const draw = s("svg", { width, height, role: "group", "aria-label": `Timeline of ${targets.length} targets over ${seconds(end)}; arrows walk its steps, whose log is below` },
     s("defs", {}, s("pattern", { id, width: 4, height: 4, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
       s("path", { d: "M0 0v4", stroke: "var(--done)", "stroke-width": 2 }))),
-    Object.values(run.steps).some((one) => one.state === "cached") && s("text", { class: "ax", x: left, y: 11 }, "cached"));
-  const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800].find((n) => end / n <= 7) ?? 3600;
+    cached > 0 && s("text", { class: "ax", x: left, y: 11 }, "cached"));
+  const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800].find((n) => end / n <= Math.min((width - from) / 40, 7)) ?? 3600;
   for (let t = 0; t <= end; t += step)
     draw.append(s("path", { d: `M${x(t)} 16V${height - 2}`, stroke: "var(--line)" }),
       s("text", { class: "ax", x: x(t), y: 11, "text-anchor": t ? "middle" : "start" }, t ? String(Math.round(t * 10) / 10) : "0 s"));

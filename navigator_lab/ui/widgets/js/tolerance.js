@@ -24,7 +24,7 @@ export function view(app) {
   const order = [...rows].sort((a, b) => (app.judge(b).worst ?? -1) - (app.judge(a).worst ?? -1));
   const cells = order.map(() => []);
   const tall = outputs.length > 8;
-  const grid = h("table", { class: tall ? "hm tall" : "hm", style: `min-width:${220 + outputs.length * (tall ? 33 : 64)}px`, role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
+  const grid = h("table", { class: tall ? "hm tall" : "hm", style: `min-width:${(app.width() > 640 ? 220 : 130) + outputs.length * (tall ? 33 : 64)}px`, role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Target, worst first"), outputs.map((o) => h("th", { scope: "col", class: "mono", title: o }, h("span", { class: "cut" }, o))))),
     h("tbody", {}, order.map((row, r) => h("tr", { "aria-selected": String(app.get("selection").includes(row.target)) },
       h("th", { scope: "row" }, h("button", { tabindex: -1, class: "tn", onclick: (event) => pick(app, row.target, event) }, glyph(row.precision, app.colour(row.family)), name(row.target))),
@@ -105,11 +105,18 @@ function close(app) {
   const worst = detail.worst;
   if (detail.histogram.length) row.append(surface(app, detail), errors(app, detail));
   row.append(h("dl", { class: "kv narrow" }, [["Elements", grouped(detail.elements, 0)], ["Equal", grouped(detail.exact, 0)],
-    worst && ["Worst |Δ|", significant(worst.error)], worst && ["Reference", significant(worst.reference, 6)], worst && ["This target", significant(worst.got, 6)],
+    grant(app, detail) && ["Passes anyway", grant(app, detail)], worst && ["Worst |Δ|", significant(worst.error)], worst && ["Reference", significant(worst.reference, 6)], worst && ["This target", significant(worst.got, 6)],
     worst && ["Where", `${worst.sample >= 0 ? `sample ${worst.sample}` : `case ${worst.case}`}, index ${worst.index.join(", ")}`]]
     .filter(Boolean).flatMap(([k, v]) => [h("dt", {}, k), h("dd", { class: "mono" }, v)])));
   box.append(row);
   return box;
+}
+
+// What a tolerance by the output's spread allows every element, whatever the other two are.
+function grant(app, detail) {
+  const [, , spread] = asked(app.tolerance(), app.get("tolerances"), detail.target)(detail.output)[0];
+  const std = app.get("accuracy")[detail.target]?.find((o) => o.name === detail.output)?.std ?? 0;
+  return spread * std ? `|Δ| ≤ ${significant(spread * std, 2)}, ${significant(spread, 2)} of the spread` : "";
 }
 
 function surface(app, detail) {
@@ -118,7 +125,7 @@ function surface(app, detail) {
   const std = app.get("accuracy")[detail.target]?.find((o) => o.name === detail.output)?.std ?? 0;
   const more = spread * std;
   const draw = s("svg", { width: more ? 230 : 196, height: 172, role: "img", "aria-label": "Share of elements that pass, by absolute and relative tolerance" },
-    s("text", { class: "ax", x: 4, y: 11 }, more ? `share that passes, ${significant(more, 2)} granted to all` : "share that passes"));
+    s("text", { class: "ax", x: 4, y: 11 }, "share of elements that pass"));
   decades.forEach((a, i) => decades.forEach((r, j) => {
     const share = passShare(detail, 10 ** r, 10 ** a, more);
     draw.append(s("rect", { x: 44 + i * 20, y: 18 + (6 - j) * 17, width: 19, height: 16, fill: "var(--low)", "fill-opacity": 0.06 + 0.9 * share },
