@@ -18,7 +18,7 @@ export function view(app) {
   const columns = {
     target: ["Target", "", (r) => r.target], status: ["Status", "", (r) => stateOf(app, r)[0]],
     p50: ["p50, ms", "num", (r) => of(r).batch?.p50_ms], p99: ["p99, ms", "num opt", (r) => of(r).batch?.p99_ms],
-    throughput: ["Throughput, /s", "", (r) => of(r).batch?.throughput], gain: ["× base", "num", (r) => of(r).gain],
+    throughput: ["Throughput, /s", "", (r) => of(r).batch?.throughput], gain: ["× base", "num opt3", (r) => of(r).gain],
     error: ["Error ÷ tol", "num", (r) => of(r).judged.worst],
     memory: ["Memory, MB", "num opt", memory], size: ["Size, MB", "num opt opt2", (r) => r.size_bytes],
   };
@@ -54,7 +54,7 @@ export function view(app) {
         h("td", { class: `num ${missed.includes("p50_ms") ? "miss" : ""}` }, p50, h("span", { class: "mut pmn" }, half ? `${THIN}±${THIN}${half}` : "")),
         h("td", { class: `num opt ${missed.includes("p99_ms") ? "miss" : ""}` }, significant(batch.p99_ms)),
         h("td", {}, h("span", { class: "tn" }, bar, significant(batch.throughput), size && batch.batch !== size ? h("span", { class: "mut" }, `b${batch.batch}`) : size ? "" : h("span", { class: "mut" }, `b${batch.batch}`))),
-        h("td", { class: "num" }, row.target === base?.target ? "1" : gain === null ? "–" : `${ratio(gain)}×`),
+        h("td", { class: "num opt3" }, row.target === base?.target ? "1" : gain === null ? "–" : `${ratio(gain)}×`),
         h("td", { class: `num ${judged.passed === false ? "s-tol" : ""}` }, judged.passed === false && !(judged.worst > 1) ? `× ${ratio(judged.worst)}` : ratio(judged.worst)),
         h("td", { class: `num opt ${missed.includes("memory_bytes") ? "miss" : ""}` }, memory(row) === null ? "–" : significant(memory(row) / 1e6)),
         h("td", { class: `num opt opt2 ${missed.includes("size_bytes") ? "miss" : ""}` }, row.size_bytes === null ? "–" : significant(row.size_bytes / 1e6)),

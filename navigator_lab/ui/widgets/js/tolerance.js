@@ -24,7 +24,7 @@ export function view(app) {
   const order = [...rows].sort((a, b) => (app.judge(b).worst ?? -1) - (app.judge(a).worst ?? -1));
   const cells = order.map(() => []);
   const tall = outputs.length > 8;
-  const grid = h("table", { class: tall ? "hm tall" : "hm", style: `min-width:${(app.width() > 640 ? 220 : 130) + outputs.length * (tall ? 33 : 64)}px`, role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
+  const grid = h("table", { class: tall ? "hm tall" : "hm", style: `min-width:${(app.width() > 640 ? 220 : 150) + outputs.length * (tall ? 33 : 64)}px`, role: "grid", "aria-label": "Error divided by tolerance, targets by outputs" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Target, worst first"), outputs.map((o) => h("th", { scope: "col", class: "mono", title: o }, h("span", { class: "cut" }, o))))),
     h("tbody", {}, order.map((row, r) => h("tr", { "aria-selected": String(app.get("selection").includes(row.target)) },
       h("th", { scope: "row" }, h("button", { tabindex: -1, class: "tn", onclick: (event) => pick(app, row.target, event) }, glyph(row.precision, app.colour(row.family)), name(row.target))),
