@@ -25,6 +25,14 @@ WORKER = ("cloudpickle>=3", "numpy>=1.26", "psutil>=5.9")
 RECIPES = {
     # The last release whose wheel holds the converter; its TensorRT is 8.6, which NVIDIA's index has.
     "tf-trt": ("tensorflow==2.17.1",),
+    # The same module as onnxruntime's; and what packaging its targets takes.
+    "ort-openvino": (
+        "onnxruntime-openvino>=1.24",
+        "onnx>=1.17",
+        "ml_dtypes>=0.5",
+        "tritonclient>=2.50",
+        "protobuf>=5",
+    ),
 }
 
 

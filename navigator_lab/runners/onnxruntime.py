@@ -6,7 +6,7 @@ falls back: asked for CUDA, it runs there or says why not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ def _refuses(precision: Precision, device: Device) -> str:
 def ort(model: Product, opening: Opening) -> Iterator[Any]:
     """ONNX Runtime on the CPU, or on CUDA with IO binding."""
     session = _session(model, opening)
-    names = _output_names(session)
+    names = output_names(session)
     if opening.target.device.kind == "cuda":
         yield OnCuda(session, names, opening.target.device.index or 0)
     else:
@@ -91,9 +91,29 @@ def ort(model: Product, opening: Opening) -> Iterator[Any]:
 
 
 def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
+    options = opening.options or OrtOptions()
+    asked, disabled = asked_of(opening, options)
+    device = opening.target.device
+    if device.kind == "cpu":
+        return start(model, asked, disabled)
+    tf32 = opening.target.precision == "tf32" and not opening.reference
+    settings = {
+        "device_id": str(device.index or 0),
+        "use_tf32": "1" if tf32 else "0",  # the runtime's own default is 1
+        "enable_cuda_graph": "1" if options.cuda_graph else "0",
+    }
+    remedy = (
+        "its log says which library is missing; CUDA 12 or 13 and cuDNN 9 must fit the wheel: "
+        "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+    )
+    first = ("CUDAExecutionProvider", settings, "onnxruntime-gpu", remedy)
+    return start(model, asked, disabled, first)
+
+
+def asked_of(opening: Opening, options: OrtOptions) -> tuple[onnxruntime.SessionOptions, list[str]]:
+    """A session's options, and the optimisers that it must do without."""
     import onnxruntime
 
-    options = opening.options or OrtOptions()
     asked = onnxruntime.SessionOptions()
     level = "disabled" if opening.reference else options.optimization
     known = onnxruntime.GraphOptimizationLevel
@@ -111,40 +131,51 @@ def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
         disabled += WRONG_IN_FP8
     if options.exact_int8:
         asked.add_session_config_entry("session.x64quantprecision", "1")
-    providers: list[Any] = ["CPUExecutionProvider"]
-    device = opening.target.device
-    if device.kind == "cuda":
-        provider = "CUDAExecutionProvider"
-        if provider not in onnxruntime.get_available_providers():
+    return asked, disabled
+
+
+def start(
+    model: Product,
+    asked: onnxruntime.SessionOptions,
+    disabled: list[str],
+    first: tuple[str, dict[str, str], str, str] | None = None,
+    others: Sequence[Any] = ("CPUExecutionProvider",),
+) -> onnxruntime.InferenceSession:
+    """A session on the CPU, or on ``first``: a provider, its settings, the distribution that has it,
+    and what helps where it doesn't start. ``others`` take what it leaves.
+
+    Raises:
+        NavigatorError: this runtime lacks the provider, or it would have run elsewhere.
+    """
+    import onnxruntime
+
+    providers = list(others)
+    if first is not None:
+        provider, settings, distribution, remedy = first
+        there = onnxruntime.get_available_providers()
+        if provider not in there:
             raise NavigatorError(
-                "this onnxruntime has no CUDAExecutionProvider; it has "
-                + ", ".join(onnxruntime.get_available_providers()),
-                "pip uninstall onnxruntime && pip install onnxruntime-gpu",
+                f"this onnxruntime has no {provider}; it has {', '.join(there)}",
+                f"pip uninstall onnxruntime && pip install {distribution}",
             )
         # Without this, a library that can't be found only shows as a session on the CPU.
-        if hasattr(onnxruntime, "preload_dlls"):
+        if hasattr(onnxruntime, "preload_dlls") and distribution == "onnxruntime-gpu":
             onnxruntime.preload_dlls()
-        tf32 = opening.target.precision == "tf32" and not opening.reference
-        settings = {
-            "device_id": str(device.index or 0),
-            "use_tf32": "1" if tf32 else "0",  # the runtime's own default is 1
-            "enable_cuda_graph": "1" if options.cuda_graph else "0",
-        }
-        providers = [(provider, settings), "CPUExecutionProvider"]
-    path = model.path / FORMAT.filename
+        providers = [(provider, settings), *others]
+    path = str(model.path / FORMAT.filename)
     session = onnxruntime.InferenceSession(
-        str(path), asked, providers=providers, disabled_optimizers=disabled
+        path, asked, providers=providers, disabled_optimizers=disabled
     )
-    if device.kind == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+    if first is not None and provider not in session.get_providers():
+        name = provider.removesuffix("ExecutionProvider")
         raise NavigatorError(
-            "ONNX Runtime could not start CUDA and would have run on the CPU",
-            "its log says which library is missing; CUDA 12 or 13 and cuDNN 9 must fit the wheel: "
-            "pip install 'onnxruntime-gpu[cuda,cudnn]'",
+            f"ONNX Runtime could not start {name} and would have run without it", remedy
         )
     return session
 
 
-def _output_names(session: onnxruntime.InferenceSession) -> list[str]:
+def output_names(session: onnxruntime.InferenceSession) -> list[str]:
+    """The names of its outputs; what is no tensor is refused."""
     for kind, found in (("input", session.get_inputs()), ("output", session.get_outputs())):
         for one in found:
             if not one.type.startswith("tensor("):

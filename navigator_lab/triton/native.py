@@ -15,6 +15,7 @@ from ..types.outcome import Product
 from ..types.plugin import Format
 from ..types.signature import Signature, TensorSpec
 from ..types.target import Precision, Target
+from .accelerators import accelerate, unsaid
 from .artefact import Port, Ports, ports
 
 DEFAULT_FILES = {
@@ -83,7 +84,7 @@ def fit(target: Target, format: Format, model: Product, signature: Signature) ->
     if target.precision is Precision.FP8:
         # As of 1.31: MatMuls don't load, a Relu before a rounding is dropped.
         return _refused(backend, "ONNX Runtime's optimiser takes fp8 for an integer type there")
-    fixed = _fixed(found, signature)
+    fixed = _fixed(found, signature) or unsaid(target)
     return _refused(backend, fixed) if fixed else Fit(backend, shown, found)
 
 
@@ -267,10 +268,7 @@ def tune(config: Any, target: Target, found: Fit, options: Any, notes: list[str]
         level = _ORT_LEVELS.get(getattr(options, "optimization", ""))
         if level is not None:
             config.optimization.graph.level = level
-        if target.device.kind == "cuda":
-            accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
-            accelerator.name = "cuda"
-            accelerator.parameters["use_tf32"] = "1" if target.precision == Precision.TF32 else "0"
+        accelerate(config, target, options, notes)
     elif found.backend == "tensorrt":
         if getattr(options, "cuda_graph", False):
             config.optimization.cuda.graphs = True
