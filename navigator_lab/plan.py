@@ -225,6 +225,16 @@ def infer(
     )
 
 
+def builds(catalog: Catalog, source: Source, way: Way, options: dict[str, Any]) -> tuple[Step, ...]:
+    """The steps along a way, each building from the one before. ``options``: by action name."""
+    model: Step | Given = source.model
+    made: list[Step] = []
+    for edge, variant in way.edges:
+        model = _build(catalog, source, edge, variant, model, options)
+        made.append(model)
+    return tuple(made)
+
+
 def _build(
     catalog: Catalog,
     source: Source,
@@ -259,11 +269,8 @@ def _route(
     options: dict[str, Any],
     reference: Step,
 ) -> Route:
-    model: Step | Given = source.model
-    builds: list[Step] = []
-    for edge, variant in way.edges:
-        model = _build(catalog, source, edge, variant, model, options)
-        builds.append(model)
+    built = builds(catalog, source, way, options)
+    model = built[-1] if built else source.model
     inputs = (("model", model), ("samples", source.samples))
     run_options = options.get(f"runner {target.runner}")
     answers = infer(source, target, model, request.batch, options)
@@ -296,4 +303,4 @@ def _route(
             gates=(Gate(compare),),
             label=f"verify {target}",
         )
-    return Route(target, None, tuple(builds), stages)
+    return Route(target, None, built, stages)

@@ -28,7 +28,7 @@ from ..views.board import Board
 from ..views.preview import Preview
 from ..views.results import Results
 from ..views.targets import Targets, TargetState
-from . import mixing, packaging
+from . import mixing, packaging, rooflines
 from .asking import limits_of, request_of
 from .configured import Configured
 from .explored import Tolerances
@@ -158,6 +158,21 @@ class Session(Live):
             RequestError: it can't be built so; before any work.
         """
         return mixing.mix(self, target, keep, wanted)
+
+    def roofline(self, device: str = "") -> Any:
+        """How near each target comes to what its device can do: see `navigator_lab.views.roofline`.
+
+        Measures the device's peaks (once; they are cached) and counts the model's work, on its ONNX
+        graph, at the batch sizes that were profiled.
+
+        Args:
+            device: ``"cpu"``, ``"cuda:0"``; by default every one that targets were profiled on.
+
+        Raises:
+            RequestError: nothing was profiled there.
+            PackageError: the peaks can't be measured, or the model has no ONNX graph.
+        """
+        return rooflines.roofline(self, device)
 
     def start(self, **wanted: Any) -> Job:
         """The same as `run`, in the background: a `Job` at once.

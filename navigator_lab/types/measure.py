@@ -160,6 +160,53 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Peaks:
+    """What a device can do at most, as measured. ``flops`` a second by precision: a multiply and an
+    add count two. ``missing`` says why a precision has none."""
+
+    flops: dict[str, float]
+    bytes_s: float  # read and written together
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWork:
+    """What one operator of a graph does: FLOP and bytes by batch size, as in `Work`."""
+
+    name: str
+    op: str
+    flop: tuple[int, ...]  # of matrix products; 0 for the rest, which memory bounds
+    read_bytes: tuple[int, ...]
+    written_bytes: tuple[int, ...]
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a model has to do at each batch size, whatever runs it.
+
+    ``outside_bytes`` are its inputs and outputs: with the weights, the least that must be moved.
+    ``unknown`` are nodes whose shapes could not be inferred: the FLOP are then too few.
+    """
+
+    batches: tuple[int, ...]
+    flop: tuple[int, ...]
+    outside_bytes: tuple[int, ...]
+    weight_bytes: int
+    nodes: tuple[NodeWork, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """A device's peaks, and the work of the model that ran there."""
+
+    device: str
+    peaks: Peaks
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
 class BatchLimit:
     """Value of ``find_batch``. ``tried`` holds (batch, samples a second), in order of size."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .measure import Interval
+from .measure import Interval, Roofline
 from .outcome import Outcome
 from .plugin import Host, Unavailable
 from .served import LoadTest
@@ -58,6 +58,7 @@ class Run:
     targets: tuple[TargetRun, ...] = ()
     notes: tuple[str, ...] = ()
     loads: tuple[LoadTest, ...] = ()  # on live servers, in the order in which they were made
+    rooflines: tuple[Roofline, ...] = ()  # one a device
 
 
 @dataclass(frozen=True, slots=True)

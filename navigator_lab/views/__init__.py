@@ -2,7 +2,7 @@
 
 Looks at types only: it is given runs, never an engine or a store. ``nav.views.pareto.info(lab)``
 gives data, ``nav.views.pareto.draw(…)`` of it a plotly figure; so `heatmap`, `latency`,
-`load`, `mixer`, `parallel`, `timeline`, `compare` and `surface`. `report` makes one file of them.
+`load`, `mixer`, `parallel`, `roofline`, `timeline`, `compare` and `surface`. `report` makes one file of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 VIEWS = (
-    "compare", "heatmap", "latency", "load", "mixer", "parallel", "pareto", "report", "surface", "theme",
+    "compare", "heatmap", "latency", "load", "mixer", "parallel", "pareto", "report", "roofline", "surface", "theme",
     "timeline",
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """ONNX: the format, and the edges that lead to it and from one precision to another.
 
 One file an edge's kind: ``export`` from torch, ``from_tensorflow`` from a SavedModel, ``half`` to 16-bit floats (``retype`` does it),
-``quantize`` to 8-bit integers, ``narrow`` to fp8 and to weights of 8 and 4 bits; ``graph`` reads, writes and checks a file, ``reasons`` explains
+``quantize`` to 8-bit integers, ``narrow`` to fp8 and to weights of 8 and 4 bits; ``work`` counts what a graph has to do; ``graph`` reads, writes and checks a file, ``reasons`` explains
 foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 """
 
@@ -12,6 +12,7 @@ from .half import to_half, to_tf32
 from .narrow import to_fp8, to_weights
 from .quantize import to_int8, to_int8_dynamic
 from .sensitivity import sensitivity
+from .work import work
 
 __all__ = [
     "FORMAT",
@@ -27,4 +28,5 @@ __all__ = [
     "to_int8_dynamic",
     "to_tf32",
     "to_weights",
+    "work",
 ]
