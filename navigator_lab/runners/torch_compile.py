@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from navigator_lab.formats._torch_reasons import compiler, explain
 from navigator_lab.formats.torch_module import FORMAT
-from navigator_lab.types.plugin import Opening, option, runner
+from navigator_lab.types.plugin import Opening, Proposal, option, runner
 
 from ._torch import OF_MODULES, Session, refuses, session
 from ._torch_ahead import Ahead
-from .torch_eager import CHANNELS_LAST, on
+from .torch_eager import CHANNELS_LAST, images, on
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +58,10 @@ class GraphOptions:
     channels_last: bool = option(False, "weights and 4-D inputs in channels-last memory format")
 
 
+# Each shape is recorded by itself anyway; code for that shape alone is quicker, and made each time.
+ONE_CODE_A_SHAPE = Proposal({"channels_last": True, "dynamic": False}, ("cuda",), images)
+
+
 @runner(
     "compile",
     FORMAT.name,
@@ -88,7 +92,7 @@ def compile(model: Product, opening: Opening) -> Iterator[Session]:
     family="PyTorch",
     needs=("torch",),
     options=GraphOptions,
-    proposes=(CHANNELS_LAST,),
+    proposes=(CHANNELS_LAST, ONE_CODE_A_SHAPE),
     fresh=True,  # its pools of device memory are given back only with the process
     timeout_s=1800,
     check=compiler,
