@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from navigator_lab.errors import ModelError, NavigatorError
-from navigator_lab.formats.onnx import FORMAT
+from navigator_lab.formats.onnx import FORMAT, graph, rounded
 from navigator_lab.formats.onnx.reasons import explain
 from navigator_lab.types.outcome import Product
 from navigator_lab.types.plugin import Device, Opening, Precision, option, runner
@@ -57,6 +57,11 @@ class OrtOptions:
         "on CPUs without VNNI, multiply 8-bit numbers without saturating: slower, and no option "
         "of Triton's backend, so the package then carries this runner",
     )
+    exact_half: bool = option(
+        False,
+        "on CPUs, round fp16 after each operator, as a GPU does: ONNX Runtime leaves roundings out "
+        "there. Slower; the package then carries this runner. bf16 is always computed so",
+    )
     cuda_graph: bool = option(False, "replay the kernels as a CUDA graph; shapes must stay fixed")
 
 
@@ -95,7 +100,7 @@ def _session(model: Product, opening: Opening) -> onnxruntime.InferenceSession:
     asked, disabled = asked_of(opening, options)
     device = opening.target.device
     if device.kind == "cpu":
-        return start(model, asked, disabled)
+        return start(model, asked, disabled, file=_graph(model, opening))
     tf32 = opening.target.precision == "tf32" and not opening.reference
     settings = {
         "device_id": str(device.index or 0),
@@ -140,9 +145,11 @@ def start(
     disabled: list[str],
     first: tuple[str, dict[str, str], str, str] | None = None,
     others: Sequence[Any] = ("CPUExecutionProvider",),
+    file: str | bytes = "",
 ) -> onnxruntime.InferenceSession:
     """A session on the CPU, or on ``first``: a provider, its settings, the distribution that has it,
-    and what helps where it doesn't start. ``others`` take what it leaves.
+    and what helps where it doesn't start. ``others`` take what it leaves. ``file`` is what is opened in the
+    product's stead.
 
     Raises:
         NavigatorError: this runtime lacks the provider, or it would have run elsewhere.
@@ -162,9 +169,11 @@ def start(
         if hasattr(onnxruntime, "preload_dlls") and distribution == "onnxruntime-gpu":
             onnxruntime.preload_dlls()
         providers = [(provider, settings), *others]
-    path = str(model.path / FORMAT.filename)
     session = onnxruntime.InferenceSession(
-        path, asked, providers=providers, disabled_optimizers=disabled
+        file or str(model.path / FORMAT.filename),
+        asked,
+        providers=providers,
+        disabled_optimizers=disabled,
     )
     if first is not None and provider not in session.get_providers():
         name = provider.removesuffix("ExecutionProvider")
@@ -172,6 +181,17 @@ def start(
             f"ONNX Runtime could not start {name} and would have run without it", remedy
         )
     return session
+
+
+def _graph(model: Product, opening: Opening) -> str | bytes:
+    """The file, or the graph that a CPU computes in its stead."""
+    path = model.path / FORMAT.filename
+    precision = opening.target.precision
+    exact = precision == "fp16" and getattr(opening.options, "exact_half", False)
+    if opening.target.device.kind != "cpu" or not (exact or precision == "bf16"):
+        return str(path)
+    made: bytes = rounded.widened(graph.load(path)).SerializeToString()
+    return made
 
 
 def output_names(session: onnxruntime.InferenceSession) -> list[str]:

@@ -136,6 +136,7 @@ class TargetView:
                     lines.append(f"  {'':<12}remedy: {remedy}")
         if one.unavailable is not None:
             lines.append(f"  {'not run':<12}{one.unavailable.reason}")
+        lines += [f"  {'note':<12}{' '.join(note.split())[:300]}" for note in self.row.notes]
         verdict = self.verdict
         if verdict is not None:
             lines.append(

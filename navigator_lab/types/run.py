@@ -99,7 +99,8 @@ class Row:
     device_peak_bytes: int | None = None
     size_bytes: int | None = None
     files: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # of the comparison: what it does not prove
+    notes: tuple[str, ...] = ()  # of what built it: nodes that it left alone, and why
 
     def best(self) -> Interval | None:
         """The largest throughput over all batches, with its interval; None if not measured."""

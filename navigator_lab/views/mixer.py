@@ -127,7 +127,7 @@ def _point(row: Row, batch: int | None) -> Point:
         one.get("throughput"),
         row.size_bytes,
         row.reason,
-        row.warnings,
+        row.notes,
     )
 
 

@@ -29,7 +29,7 @@ def row(one: TargetRun, judge: Judge) -> Row:
     facts |= _status(one)
     facts |= _files(one)
     facts |= _accuracy(one, judge)
-    facts["warnings"] = (*_notes(one), *facts.get("warnings", ()))
+    facts["notes"] = _notes(one)
     facts |= _verification(one)
     judged = [v for v in (facts["within_tolerance"], facts["verified"]) if v is not None]
     facts["passed"] = all(judged) if judged else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -12,6 +13,7 @@ from onnx_bench import Bench, onnx_format, signature, spec, worst
 from navigator_lab.errors import ModelError
 from navigator_lab.formats.onnx.half import HalfOptions
 from navigator_lab.formats.onnx.retype import convert
+from navigator_lab.runners.onnxruntime import OrtOptions
 
 
 def tensor(name, values, dtype=np.float32):
@@ -107,15 +109,54 @@ def test_what_is_kept_is_an_option(tmp_path):
     assert list(product.input) == ["x", "w"]
 
 
-def test_bf16_is_valid_and_the_runtime_says_why_it_cannot(tmp_path):
+def test_bf16_rounds_after_each_operator_on_a_cpu_without_its_kernels(tmp_path):
     it = bench(tmp_path, mixed())
     name, value = it.build(onnx_format.to_half, "onnx:bf16")
     assert value.opset == 22
+    assert "the error is that of bf16" in value.notes[0]
     made = onnx.load(tmp_path / name / "model.onnx")
-    assert TensorProto.BFLOAT16 in {t.data_type for t in made.graph.initializer}
-    with pytest.raises(Exception, match="Could not find an implementation") as caught:
-        it.run(name, "onnx:bf16@ort-cpu")
-    assert "another precision" in onnx_format.to_half.action.explain(caught.value)
+    weights = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+    assert weights["w/half"].dtype == ml_dtypes.bfloat16
+    w, b = (weights[n].astype(np.float32) for n in ("w/half", "b/half"))
+
+    def low(array):
+        return array.astype(ml_dtypes.bfloat16).astype(np.float32)
+
+    for feeds, got in zip(it.feeds(), it.run(name, "onnx:bf16@ort-cpu"), strict=True):
+        h = low(low(low(feeds["x"]) @ w) + b)
+        assert got["total"] == pytest.approx(h.sum(), rel=1e-5)
+        assert np.array_equal(got["y"], low(h + h if h.sum() > 0 else h * h))
+
+
+def test_fp16_can_round_as_a_gpu_does(tmp_path):
+    """ONNX Runtime's CPU provider computes such a chain in fp32: an overflow inside doesn't show."""
+    chain = [
+        helper.make_node("Mul", ["x", "big"], ["a"]),
+        helper.make_node("Mul", ["a", "big"], ["b"]),
+        helper.make_node("Mul", ["b", "small"], ["y"]),
+    ]
+    made = model(
+        chain,
+        [("x", TensorProto.FLOAT, ["batch", 2])],
+        [("y", TensorProto.FLOAT, ["batch", 2])],
+        [tensor("big", [1e3]), tensor("small", [1e-6])],
+    )
+    facts = signature(
+        [spec("x", "float32", "batch", 2)],
+        [spec("y", "float32", "batch", 2)],
+        call=None,
+        batch=(1, 2, 8),
+    )
+    it = Bench(tmp_path, facts, [{"x": np.float32([[1, 2]])}], made)
+    name, _ = it.build(onnx_format.to_half, "onnx:fp16", options=HalfOptions(check_ranges=False))
+    options = OrtOptions(exact_half=True)
+    exact = it.run(name, "onnx:fp16@ort-cpu", options=options)[0]["y"]
+    assert np.isinf(exact).all()
+    name, value = it.build(onnx_format.to_half, "onnx:fp16", to="checked")
+    assert len(value.kept) == 2
+    assert np.allclose(
+        it.run(name, "onnx:fp16@ort-cpu", options=options)[0]["y"], [[1, 2]], rtol=2e-3
+    )
 
 
 def test_constants_beyond_fp16_are_the_nearest_that_it_holds():

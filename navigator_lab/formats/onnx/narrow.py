@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import onnx
 
 NARROW_NEEDS = (*NEEDS, "ml_dtypes")
+ON_CPUS = (
+    "ONNX Runtime has no fp8 arithmetic on CPUs: there values are rounded to fp8 and multiplied in "
+    "fp32, so the error is that of fp8, and the time is not"
+)
 WEIGHTS = {"int8-weights": qdq.INT8, "int4-weights": qdq.INT4}
 
 
@@ -102,7 +106,7 @@ def to_fp8(at: At, model: Product, samples: Product, ranking: Product | None = N
         at.say(f"calibrating on {len(feeds)} samples")
         largest = _largest(prepared.path, Path(scratch), at, feeds, options)
         changed = qdq.write(made, qdq.FP8, chosen, largest, per_channel=options.per_channel)
-    return _saved(at, made, signature, changed, notes, kept)
+    return _saved(at, made, signature, changed, (ON_CPUS, *notes), kept)
 
 
 @edge(

@@ -69,7 +69,7 @@ def _convert(
         kind=kind,
         versions={o.domain or "": o.version for o in model.opset_import},
         types=types_of(model),
-        taken=_all_names(model.graph),
+        taken=all_names(model.graph),
         keep=keep,
         keep_nodes=keep_nodes,
     )
@@ -291,14 +291,15 @@ def types_of(model: onnx.ModelProto) -> dict[str, int]:
     return found
 
 
-def _all_names(body: Any) -> set[str]:
+def all_names(body: Any) -> set[str]:
+    """Every name of a value in a graph and in those inside it."""
     names = {v.name for v in (*body.input, *body.output)} | {t.name for t in body.initializer}
     for node in body.node:
         names.update(node.input)
         names.update(node.output)
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
-                names |= _all_names(inner)
+                names |= all_names(inner)
     return names
 
 

@@ -17,7 +17,7 @@ _DIGITS = 7
 _SHOWN = (
     "target", "format", "precision", "runner", "device", "status", "reason", "remedy", "passed",
     "steps_run", "stages", "verified", "metrics", "worst_ratio", "sqnr_db", "top1_agreement",
-    "batches", "load_ms", "host_peak_bytes", "device_peak_bytes", "size_bytes", "warnings",
+    "batches", "load_ms", "host_peak_bytes", "device_peak_bytes", "size_bytes", "warnings", "notes",
 )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ function told(app, of, points, number) {
   const b = at(row, app.batch());
   const cells = [["Signal kept", decibels(row.sqnr_db)], ["Error ÷ tolerance", worst === null || worst === undefined ? "–" : `${ratio(worst)}${passed === false ? " ×, too much" : ""}`],
     ["p50", b ? `${interval(b.p50_ms, b.p50_ms_low, b.p50_ms_high)}${THIN}ms at batch ${b.batch}` : "–"], ["Size", bytes(row.size_bytes)]];
-  const which = (row.warnings ?? []).find((w) => w.includes("most sensitive"));
+  const which = (row.notes ?? []).find((w) => w.includes("most sensitive"));
   return [h("div", { class: "row" }, head, h("button", { class: "lnk sm", "data-k": "mix-select", onclick: () => app.set("selection", [row.target]) }, name(row.target))),
     h("dl", { class: "kv mixkv" }, cells.flatMap(([k, v]) => [h("dt", {}, k), h("dd", { class: "mono" }, v)])), which && h("p", { class: "sm mut wrap" }, which)];
 }

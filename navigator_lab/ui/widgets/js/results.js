@@ -87,6 +87,7 @@ function inspector(app) {
     row.stale && h("p", { class: "wrap" }, row.stale),
     row.remedy && h("p", { class: "mut wrap" }, `Remedy: ${row.remedy}`),
     h("dl", { class: "kv" }, lines),
+    (row.notes ?? []).slice(0, 4).map((words) => h("p", { class: "sm mut wrap", title: words }, words.length > 240 ? `${words.slice(0, 239)}…` : words)),
     h("div", { class: "row chips" }, Object.entries(row.stages).map(([stage, s]) => h("span", { class: "st" }, h("span", { class: `s-${marks[s]}` }, icon(marks[s])), stage))),
     h("div", { class: "row acts" },
       h("button", { class: "btn", "data-k": "choose-row", "aria-disabled": !may || app.gone || undefined, onclick: () => { if (may && !app.gone) app.set("chosen", row.target); } }, "Choose"),
