@@ -105,7 +105,11 @@ def diagnose(plugins: tuple[str, ...] = ()) -> Diagnosis:
         every = [(n, version_here(n), b) for n, b in ((name, below), *others)]
         found = next((v for _, v, bound in every if old_enough(v, bound)), None)
         shown = f"{name}<{below}" if below else name
-        needs.append(Need(shown, found, tuple(sorted(uses)), f"pip install '{shown}'"))
+        apart = {a.environment for a in catalog.actions.values() if need in a.needs}
+        remedy = f"pip install '{shown}'"
+        if apart and all(apart):  # it can't live beside the rest
+            remedy = f"navigator-lab env create {min(apart)}"
+        needs.append(Need(shown, found, tuple(sorted(uses)), remedy))
     compiler = shutil.which("g++") or shutil.which("clang++")
     tool = Need("g++", compiler, ("aoti", "torch.compile"), "apt-get install g++")
     needs.append(tool)
@@ -123,6 +127,16 @@ def diagnose(plugins: tuple[str, ...] = ()) -> Diagnosis:
             first = whys[0]
             assert first is not None
             why = f"{first.reason} → {first.remedy}"
+        elif not known.gpus and not any(
+            "cpu" in r.devices for r in catalog.runners.values() if name in r.formats
+        ):
+            why = "no GPU here to run it on"
+            if any(
+                catalog.unavailable(e.action, known, lambda name, _: version_here(name)) is None
+                for e in catalog.edges
+                if e.pairs[0][1].format == name
+            ):
+                why += "; it can be built, and packaged for where one is"
         formats.append((name, why))
     environments = []
     for one in registered().values():
