@@ -21,7 +21,18 @@ from navigator_lab.types.signature import Signature
 
 from . import profiles as shaping
 from .engine import Binding, Engine, Profile
-from .library import RTX, Library, capabilities, kept, loaded, log, numbers, polygraphy, sm
+from .library import (
+    RTX,
+    TENSORRT,
+    Library,
+    capabilities,
+    kept,
+    loaded,
+    log,
+    numbers,
+    polygraphy,
+    sm,
+)
 from .options import BuildOptions, RtxOptions, TrtOptions, listed
 from .reasons import unbuilt, unparsed
 from .suited import suited
@@ -57,7 +68,8 @@ def build(at: At, model: Product, samples: Product, library: Library) -> Engine:
         if cache:
             cache.parent.mkdir(parents=True, exist_ok=True)
         at.say("building")
-        at.turn()  # it times kernels, where it has a device
+        if library is TENSORRT:
+            at.turn()  # it times kernels; TensorRT-RTX does when its engine is opened
         plan = _bytes(loaders, (builder, network), config, cache, library, heard)
     (at.out / FILENAME).write_bytes(plan)
     if options.weights == "stripped":
