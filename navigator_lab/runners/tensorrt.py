@@ -20,7 +20,7 @@ from navigator_lab.formats.tensorrt import library as libraries
 from navigator_lab.formats.tensorrt.build import graph_of_weights
 from navigator_lab.formats.tensorrt.engine import fits_device, fits_version
 from navigator_lab.formats.tensorrt.reasons import explain, helps
-from navigator_lab.types.plugin import Opening, Proposal, option, runner
+from navigator_lab.types.plugin import Opening, option, runner
 
 from ._cuda import Cuda, device
 from ._tensorrt import Contexts, Session
@@ -43,10 +43,6 @@ class TrtRunOptions:
     )
 
 
-# Where batches are small the launches decide: worth a target of its own.
-GRAPHS = Proposal({"cuda_graph": True}, ("cuda",))
-
-
 @runner(
     "trt",
     FORMAT.name,
@@ -55,7 +51,6 @@ GRAPHS = Proposal({"cuda_graph": True}, ("cuda",))
     family="TensorRT",
     needs=(*libraries.TENSORRT.needs, "numpy", "ml_dtypes"),
     options=TrtRunOptions,
-    proposes=(GRAPHS,),
     apart=libraries.TENSORRT.name,
     explain=explain,
 )
@@ -74,7 +69,6 @@ def trt(model: Product, opening: Opening) -> Iterator[Session]:
     family="TensorRT",
     needs=(*libraries.RTX.needs, "numpy", "ml_dtypes"),
     options=TrtRunOptions,
-    proposes=(GRAPHS,),
     apart=libraries.RTX.name,
     explain=explain,
 )
