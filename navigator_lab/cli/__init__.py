@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import InputError, NavigatorError, WorkspaceError
-from . import environment, exploring, kept, machine, triton
+from . import environment, exploring, graphs, kept, machine, triton
 
-GROUPS = (exploring, kept, triton, environment, machine)
+GROUPS = (exploring, kept, graphs, triton, environment, machine)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from ..errors import RequestError
 from .words import as_json, command, existing, show
 
 if TYPE_CHECKING:
+    from ..engine.engine import Engine
     from .words import Commands
 
 
@@ -64,20 +67,12 @@ def _why(asked: argparse.Namespace) -> int:
 
 
 def _package(asked: argparse.Namespace) -> int:
-    from ..catalog import Catalog
-    from ..engine.engine import Engine
-    from ..engine.host import host, version_in
-    from ..engine.store import Store
-    from ..environments import registered
     from ..session.packaging import package
     from ..session.saving import last_run
 
     root = existing(asked.workspace)
     explored = last_run(root)
     target = explored.choose().target if asked.target == "best" else asked.target
-    store = Store(root)
-    known = {name: one.python for name, one in registered().items()}
-    engine = Engine(Catalog.installed(), store, host(), version_in, environments=known)
     options = {"version": asked.version, "overwrite": asked.overwrite}
     if asked.name:
         options["name"] = asked.name
@@ -85,16 +80,32 @@ def _package(asked: argparse.Namespace) -> int:
         options["labels"] = _labels(asked.labels)
     if asked.environment:
         options["environment"] = asked.environment
-    try:
+    with opened(root) as engine:
         folder = package(engine, explored.run_data, target, asked.repository, options)
-    finally:
-        engine.close()
-        store.close()
     if asked.json:
         as_json({"target": target, "package": str(folder)})
     else:
         print(folder)
     return 0
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Engine]:
+    """The engine of a workspace, for one more step."""
+    from ..catalog import Catalog
+    from ..engine.engine import Engine
+    from ..engine.host import host, version_in
+    from ..engine.store import Store
+    from ..environments import registered
+
+    store = Store(root)
+    known = {name: one.python for name, one in registered().items()}
+    engine = Engine(Catalog.installed(), store, host(), version_in, environments=known)
+    try:
+        yield engine
+    finally:
+        engine.close()
+        store.close()
 
 
 def _labels(parts: list[str]) -> Any:

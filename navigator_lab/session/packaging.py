@@ -125,6 +125,16 @@ def settled(engine: Engine, step: Step) -> Product:
     return outcome.product
 
 
+def model_of(run: Run, target: str) -> Given:
+    """What a target runs, as its run built it.
+
+    Raises:
+        RequestError: an unknown target.
+        PackageError: it was not built.
+    """
+    return _model(run, _target(run, target))
+
+
 def _target(run: Run, target: str) -> TargetRun:
     for one in run.targets:
         if str(one.target) == target:

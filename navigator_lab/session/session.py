@@ -28,7 +28,7 @@ from ..views.board import Board
 from ..views.preview import Preview
 from ..views.results import Results
 from ..views.targets import Targets, TargetState
-from . import mixing, packaging, rooflines
+from . import graphs, mixing, packaging, rooflines
 from .asking import limits_of, request_of
 from .configured import Configured
 from .explored import Tolerances
@@ -173,6 +173,40 @@ class Session(Live):
             PackageError: the peaks can't be measured, or the model has no ONNX graph.
         """
         return rooflines.roofline(self, device)
+
+    def graph(
+        self, target: Any, against: Any = None, *, batch: int = 1, depth: int | None = None
+    ) -> Any:
+        """The graph of a target by blocks: operators, bytes, FLOPs; `nav.views.graph.draw` draws it.
+        What isn't built yet is built first.
+
+        Args:
+            target: its text form, as ``"onnx:fp16@ort-cpu"``.
+            against: another target of the same model: what differs is told.
+            batch: the batch size that bytes and FLOPs are of.
+            depth: so many levels of the model's modules are told apart.
+        """
+        other = None if against is None else str(against)
+        self._built(str(target), other)
+        return graphs.graph(self.engine, self.run_data, str(target), other, batch, depth)
+
+    def drift(self, target: Any, against: Any = None, *, samples: int = 4) -> Any:
+        """The error of a target's graph layer by layer, and where it starts; `nav.views.drift.draw`
+        draws it. What isn't built yet is built first.
+
+        Args:
+            target: its text form, as ``"onnx:int8@ort-cpu"``.
+            against: the graph that is held to be right; by default the same in fp32.
+            samples: so many of the samples are run.
+        """
+        right = graphs.reference_of(str(target)) if against is None else str(against)
+        self._built(str(target), right)
+        return graphs.drift(self.engine, self.run_data, str(target), right, samples)
+
+    def _built(self, *targets: str | None) -> None:
+        missing = [t for t in targets if t is not None and not graphs.built(self.run_data, t)]
+        if missing:
+            self.run(targets=missing, until="convert")
 
     def start(self, **wanted: Any) -> Job:
         """The same as `run`, in the background: a `Job` at once.

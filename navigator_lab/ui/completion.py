@@ -99,7 +99,7 @@ class Completer:
         except RequestError:
             return []
         ran = [str(t.target) for t in session.run_data.targets]
-        if name == "target":
+        if name in ("target", "against"):
             return ran
         if name == "targets":
             return ran or (session.targets.available if isinstance(session, Session) else [])

@@ -1,8 +1,9 @@
 """How results read: plain data first (`rows`, `info`), then a drawing of it.
 
 Looks at types only: it is given runs, never an engine or a store. ``nav.views.pareto.info(lab)``
-gives data, ``nav.views.pareto.draw(…)`` of it a plotly figure; so `heatmap`, `latency`,
-`load`, `mixer`, `parallel`, `roofline`, `timeline`, `compare` and `surface`. `report` makes one file of them.
+gives data, ``nav.views.pareto.draw(…)`` of it a plotly figure; so `drift`, `graph`,
+`heatmap`, `latency`, `load`, `mixer`, `parallel`, `roofline`, `timeline`, `compare` and
+`surface`. `report` makes one file of them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import importlib
 from typing import Any
 
 VIEWS = (
-    "compare", "heatmap", "latency", "load", "mixer", "parallel", "pareto", "report", "roofline", "surface", "theme",
-    "timeline",
+    "compare", "drift", "graph", "heatmap", "latency", "load", "mixer", "parallel", "pareto", "report",
+    "roofline", "surface", "theme", "timeline",
 )  # fmt: skip
 
 

@@ -5,22 +5,26 @@ One file an edge's kind: ``export`` from torch, ``from_tensorflow`` from a Saved
 foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 """
 
+from .drift import drift
 from .export import from_program, from_script, from_torch, from_trace
 from .from_tensorflow import from_savedmodel
 from .graph import FORMAT
 from .half import to_half, to_tf32
 from .narrow import to_fp8, to_weights
+from .network import network
 from .quantize import to_int8, to_int8_dynamic
 from .sensitivity import sensitivity
 from .work import work
 
 __all__ = [
     "FORMAT",
+    "drift",
     "from_program",
     "from_savedmodel",
     "from_script",
     "from_torch",
     "from_trace",
+    "network",
     "sensitivity",
     "to_fp8",
     "to_half",

@@ -17,7 +17,7 @@ LATENCIES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 AXES = (*LATENCIES, "memory_bytes", "size_bytes", "load_ms", "error")
 
 
-DRAWN = ("heatmap", "pareto", "latency", "parallel", "timeline", "surface")
+DRAWN = ("heatmap", "pareto", "latency", "parallel", "timeline", "surface", "graph", "drift")
 
 
 class Asked(Exception):
@@ -116,6 +116,15 @@ def parser() -> Parser:
     one = command("surface", "one output under every tolerance")
     one.add_argument("target")
     one.add_argument("output", nargs="?", help="default: the worst")
+    one = command("graph", "a target's graph by blocks: operators, bytes, FLOPs")
+    one.add_argument("target")
+    one.add_argument("--against", metavar="TARGET", help="tell what differs from this one")
+    one.add_argument("--batch", type=int, default=1, help="that bytes and FLOPs are of")
+    one.add_argument("--depth", type=int, metavar="N", help="levels of the model's modules")
+    one = command("drift", "error layer by layer beside a reference, and where it starts")
+    one.add_argument("target")
+    one.add_argument("--against", metavar="TARGET", help="default: the same in fp32")
+    one.add_argument("--samples", type=int, default=4, help="so many are run")
     one = command("compare", "two to four targets: only what differs")
     one.add_argument("targets", nargs="+", metavar="TARGET")
     one.add_argument("--batch", type=int, help="where speed is compared")

@@ -1,4 +1,4 @@
-"""The commands that read: tables, views, reasons, tolerances and choices. They run nothing."""
+"""The commands that read: tables, views, reasons, tolerances and choices. They run no target."""
 
 from __future__ import annotations
 
@@ -62,6 +62,20 @@ class Reading:
         from ...views import compare
 
         return compare.info(self.current.get(), *asked.targets, batch=asked.batch)
+
+    def do_graph(self, asked: argparse.Namespace) -> Drawn:
+        from ...views import graph
+
+        made = self.current.live().graph(
+            asked.target, asked.against, batch=asked.batch, depth=asked.depth
+        )
+        return Drawn(graph, made, repr(made), made._repr_html_(), dark=self.dark)
+
+    def do_drift(self, asked: argparse.Namespace) -> Drawn:
+        from ...views import drift
+
+        made = self.current.live().drift(asked.target, asked.against, samples=asked.samples)
+        return Drawn(drift, made, repr(made), made._repr_html_(), dark=self.dark)
 
     def do_why(self, asked: argparse.Namespace) -> None:
         print(self.current.get().why(asked.target))  # noqa: T201
