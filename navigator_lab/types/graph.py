@@ -32,7 +32,6 @@ class Network:
     batch: int
     nodes: tuple[Node, ...]
     opset: int = 0
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

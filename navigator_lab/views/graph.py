@@ -54,7 +54,6 @@ class Info:
     total: Block
     against: str = ""
     differences: tuple[Difference, ...] = ()
-    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         heads = ("block", "nodes", "parameters", "activations", "FLOPs", "operators")
@@ -67,7 +66,7 @@ class Info:
         if self.against:
             made += ["", f"beside {self.against}, there → here:"]
             made += [f"  {_changed(one)}" for one in self.differences] or ["  nothing"]
-        return "\n".join([*made, *(f"note: {note}" for note in self.notes)])
+        return "\n".join(made)
 
     def _repr_html_(self) -> str:
         left, right = 'style="text-align:left"', 'style="text-align:right"'
@@ -81,7 +80,6 @@ class Info:
         more = "".join(f"<li>{escape(_changed(one))}</li>" for one in self.differences)
         if self.against:
             more = f"<p>beside {escape(self.against)}, there → here:</p><ul>{more or '<li>nothing</li>'}</ul>"
-        more += "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return (
             f'<div class="navigator-graph"><p>{escape(self.target)}: {self.total.nodes} nodes, at batch '
             f"{self.batch}</p><table><thead><tr>{head}<th {left}>operators</th></tr></thead>"
@@ -119,7 +117,7 @@ def info(
                 differences.append(one)
     return Info(
         target, network.batch, depth, blocks, _block("all", network.nodes), other,
-        tuple(differences), network.notes,
+        tuple(differences),
     )  # fmt: skip
 
 

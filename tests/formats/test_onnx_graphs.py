@@ -12,8 +12,9 @@ from navigator_lab.cli import main
 from navigator_lab.errors import PackageError, RequestError
 from navigator_lab.formats.onnx import graph as files
 from navigator_lab.formats.onnx.drift import _Sums, answers, matched, opened, told
-from navigator_lab.formats.onnx.network import blocks_of, inferred, nodes
+from navigator_lab.formats.onnx.network import blocks_of, of
 from navigator_lab.types.graph import EXACT_DB
+from navigator_lab.types.signature import BATCH, Axis, Signature, TensorSpec
 from navigator_lab.views import drift as drift_view
 from navigator_lab.views import graph as graph_view
 
@@ -50,11 +51,13 @@ def made(scale=1.0):
     )
 
 
+def signature(*shape):
+    return Signature((TensorSpec("x", "float32", (BATCH, *shape)),), (), (Axis(BATCH, 1, 2, 8),))
+
+
 def test_bytes_and_flops_are_those_of_the_shapes():
     model = files.plain(made())
-    shapes, types, notes = inferred(model, {"x": (2, 3, 8, 8)})
-    found = {n.output: n for n in nodes(model, shapes, types)}
-    assert notes == ()
+    found = {n.output: n for n in of(model, signature(3, 8, 8), 2).nodes}
     assert [found[o].flops for o in "abcdey"] == [
         2 * (2 * 4 * 8 * 8) * (3 * 3 * 3),
         2 * (2 * 4 * 8 * 8) * (2 * 3 * 3),  # two groups
@@ -80,8 +83,7 @@ def test_what_is_not_known_before_it_runs_is_said():
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    shapes, types, _ = inferred(model, {"x": (3, 4)})
-    (node,) = nodes(model, shapes, types)
+    (node,) = of(model, signature(4), 3).nodes
     assert node.activation_bytes is None
     assert node.dtype == "int64"
     block = graph_view.info(graph_view.Network(1, (node,)), "odd").total

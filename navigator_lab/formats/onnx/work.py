@@ -7,7 +7,7 @@ other operator does is bounded by memory, and its bytes are counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ def work(at: At, model: Product, samples: Product) -> Work:
 
 def of(model: onnx.ModelProto, signature: Signature, batches: tuple[int, ...]) -> Work:
     """The work of a graph whose nodes have names, at each batch size."""
-    counted = [_Counted(model, signature, batch) for batch in batches]
+    counted = [Counted(model, signature, batch) for batch in batches]
     first = counted[0]
     nodes = tuple(
         NodeWork(
@@ -66,8 +66,8 @@ def of(model: onnx.ModelProto, signature: Signature, batches: tuple[int, ...]) -
     )
 
 
-class _Counted:
-    """Shapes of a graph at one batch size."""
+class Counted:
+    """Shapes of a graph at one batch size, and what they come to."""
 
     def __init__(self, model: onnx.ModelProto, signature: Signature, batch: int) -> None:
         import onnx
@@ -85,6 +85,9 @@ class _Counted:
         del shaped.graph.value_info[:]
         for value in shaped.graph.output:
             value.type.tensor_type.ClearField("shape")
+        for tensor in shaped.graph.initializer:
+            if len(tensor.raw_data) > 1 << 20:  # shapes need small constants only, and
+                tensor.ClearField("raw_data")  # a protobuf beyond 2 GiB can't be handed over
         shaped = onnx.shape_inference.infer_shapes(shaped, data_prop=True)
         self.shapes: dict[str, Shape] = {}
         self.widths: dict[str, float] = {}
@@ -99,9 +102,14 @@ class _Counted:
             self.widths[tensor.name] = _width(tensor.data_type)
             self.weights[tensor.name] = self.bytes([tensor.name])
 
-    def bytes(self, names: Any) -> int:
+    def bytes(self, names: Iterable[str]) -> int:
         known = [name for name in names if name in self.shapes]
         return int(sum(math.prod(self.shapes[n]) * self.widths[n] for n in known))
+
+    def whole(self, names: Iterable[str]) -> int | None:
+        """The bytes of these values; None where one of them is not known before it runs."""
+        given = list(names)
+        return self.bytes(given) if all(name in self.shapes for name in given) else None
 
     def unknown(self, node: onnx.NodeProto) -> bool:
         return any(name and name not in self.shapes for name in (*node.input[:2], *node.output[:1]))
