@@ -99,9 +99,7 @@ def warmup(config: Any, signature: Signature, samples: Sequence[Arrays]) -> dict
             one.data_type = served.data_type
             shape = sample[spec.name].shape
             dims = shape[1:] if config.max_batch_size > 0 else shape
-            # The server holds text to the shape before its reshape, and numbers to the one after.
-            whole = served.HasField("reshape") and type_name(spec.dtype) != "TYPE_STRING"
-            one.dims.extend(dims if dims or whole else [1])
+            one.dims.extend(dims or [1])  # of the shape before the config's reshape
             one.input_data_file = f"input_{i}"
     return files
 
