@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .captured import Captured, Hashes
+from .captured import Captured, Hashes, How
 
 __all__ = ["Captured", "Hashes", "capture"]
 
 KINDS_HELP = (
-    "a torch.nn.Module, a Keras model, a TorchScript, .pt2, ONNX, .keras or TFLite file or a "
-    "SavedModel folder, a loaded one of these, "
+    "a torch.nn.Module, a Keras model, a TorchScript, .pt2, ONNX, .keras, TFLite or frozen "
+    "TensorFlow graph's file or a SavedModel folder, a loaded one of these, "
     'a python callable, or the text "package.module:function" of a function that makes a model'
 )
 
@@ -34,16 +34,23 @@ def capture(
     """Take in what the user gave as the model.
 
     ``trust`` allows opening pickled files, which can run any code when opened. ``hashes``
-    remembers the digests of files. ``signature`` names one of a SavedModel's, or a function of a
-    ``tf.Module``.
+    remembers the digests of files. ``signature`` names one of a SavedModel's, a function of a
+    ``tf.Module``, or the ends of a frozen graph: ``"image -> scores, boxes"``.
 
     Raises:
         ModelError: it is no model, or can't be captured; the remedy says what can.
         TrustError: it is a pickled file and ``trust`` is False.
     """
+    return captured_as(model, How(trust, hashes, signature))
+
+
+def captured_as(model: Any, how: How) -> Captured:
+    """As `capture`, the wishes in one."""
     from . import (
         exported_program,
         factory,
+        graphdef,
+        jax_function,
         keras_model,
         onnx_file,
         python_callable,
@@ -62,23 +69,23 @@ def capture(
         keras_model,  # on its torch backend it is a torch module too
         savedmodel,
         tflite_file,
+        graphdef,
         onnx_file,
         torchscript,
         exported_program,
         torch_module,
+        jax_function,
         python_callable,
     )
     for kind in kinds:
         if kind.recognise(model):
-            if kind in (savedmodel, factory):
-                return kind.capture(model, trust=trust, hashes=hashes, signature=signature)
-            if signature is not None:
+            if how.signature is not None and kind not in (factory, savedmodel, graphdef):
                 raise ModelError(
-                    f"signature={signature!r} was given, and only a SavedModel or tf.Module has "
-                    "signatures",
+                    f"signature={how.signature!r} was given, and only a SavedModel, tf.Module or "
+                    "frozen graph has signatures",
                     "leave it out",
                 )
-            return kind.capture(model, trust=trust, hashes=hashes)
+            return kind.capture(model, how)
     if isinstance(model, Path):
         from .files import no_model
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..types.signature import TensorSpec
 from ..types.target import Precision, Variant
+from .arrays import of_file
 
 
 class Hashes(Protocol):
@@ -20,6 +22,15 @@ class Hashes(Protocol):
 
     def put(self, path: Path, digest: str) -> None:
         """Remember it."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How the user wants a model to be taken in; see `navigator_lab.sources.capture`."""
+
+    trust: bool = False
+    hashes: Hashes | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,16 @@ class Captured:
     keywords: tuple[str, ...] | None = ()
     variadic: bool = False  # takes any number of positional inputs
     required: tuple[str, ...] = ()  # of the parameters, those without a default
+
+
+def one_file(path: Path, format: str, filename: str, how: How, **known: Any) -> Captured:
+    """A model that is one file, which is copied as it lies; ``known``: further fields."""
+
+    def write(folder: Path) -> None:
+        shutil.copyfile(path, folder / filename)
+
+    facts = {"variant": variant(format), "fingerprint": of_file(path, how.hashes), "write": write}
+    return Captured(name=safe_name(path.stem), **{**facts, **known})
 
 
 def variant(format: str, precision: Precision = Precision.FP32) -> Variant:

@@ -6,15 +6,14 @@ import hashlib
 import io
 import json
 import pickle
-import shutil
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, TrustError
-from .arrays import of_file, of_tensor
-from .captured import Captured, Hashes, safe_name, variant
+from .arrays import of_tensor
+from .captured import Captured, How, one_file, variant
 from .files import kind_of
 
 FILENAME = "model.pt2"
@@ -29,11 +28,10 @@ def recognise(model: Any) -> bool:
     return export is not None and isinstance(model, export.ExportedProgram)
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if isinstance(model, Path):
-        return _of_file(model, trust, hashes)
-    names, keywords = _names(model)
+        return _of_file(model, how)
 
     def write(folder: Path) -> None:
         import torch
@@ -45,16 +43,14 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
         variant=variant("torch-export"),
         fingerprint=_fingerprint(model),
         write=write,
-        parameters=names,
-        keywords=keywords,
-        required=names or (),
+        **_names(model),
     )
 
 
-def _of_file(path: Path, trust: bool, hashes: Hashes | None) -> Captured:
+def _of_file(path: Path, how: How) -> Captured:
     import torch
 
-    if not trust:
+    if not how.trust:
         _check_trust(path)
     try:
         program = torch.export.load(path)
@@ -64,31 +60,19 @@ def _of_file(path: Path, trust: bool, hashes: Hashes | None) -> Captured:
             "save it again with torch.export.save, with a torch no newer than this one "
             f"({torch.__version__})",
         ) from None
-    names, keywords = _names(program)
-
-    def write(folder: Path) -> None:
-        shutil.copyfile(path, folder / FILENAME)
-
-    return Captured(
-        name=safe_name(path.stem),
-        variant=variant("torch-export"),
-        fingerprint=of_file(path, hashes),
-        write=write,
-        parameters=names,
-        keywords=keywords,
-        required=names or (),
-    )
+    return one_file(path, "torch-export", FILENAME, how, **_names(program))
 
 
-def _names(program: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Names of the positional and of the keyword arguments it was exported with."""
+def _names(program: Any) -> dict[str, Any]:
+    """What is captured of the positional and the keyword arguments it was exported with."""
     signature = program.module_call_graph[0].signature
     positional, keyword = signature.in_spec.children()
     keywords = tuple(keyword.context or ())
     names = signature.forward_arg_names
     if names is None:
-        return None, keywords
-    return tuple(n for n in names if n not in keywords)[: positional.num_children], keywords
+        return {"parameters": None, "keywords": keywords}
+    found = tuple(n for n in names if n not in keywords)[: positional.num_children]
+    return {"parameters": found, "keywords": keywords, "required": found}
 
 
 def _fingerprint(program: Any) -> str:

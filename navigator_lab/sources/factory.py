@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ModelError
-from .captured import Captured, Hashes, safe_name
+from .captured import Captured, How, safe_name
 
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 # Names that say nothing of what is made: the model's own name is better.
@@ -28,18 +28,12 @@ def recognise(model: Any) -> bool:
     return isinstance(model, str) and bool(_FORM.fullmatch(model)) and not os.path.exists(model)
 
 
-def capture(
-    model: str,
-    *,
-    trust: bool = False,
-    hashes: Hashes | None = None,
-    signature: str | None = None,
-) -> Captured:
+def capture(model: str, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
-    from . import capture as capture_any
+    from . import captured_as
 
     made = _make(model)
-    captured = capture_any(made, trust=trust, hashes=hashes, signature=signature)
+    captured = captured_as(made, how)
     own = model.partition(":")[2].rpartition(".")[2]
     if _PLAIN.fullmatch(own):
         return captured
@@ -98,7 +92,7 @@ def _make(text: str) -> Any:
             pass
         try:
             made = found()
-        except Exception as error:
+        except Exception as error:  # the user's own code: any class may come
             raise ModelError(
                 f"{text!r} raised {type(error).__name__}: {error}",
                 "call it by hand to see where",

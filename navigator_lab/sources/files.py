@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import ModelError
 
 if TYPE_CHECKING:
-    Kind = Literal["torchscript", "pt2", "torch", "pickle", "onnx", "keras", "tflite", ""]
+    Kind = Literal[
+        "torchscript", "pt2", "torch", "pickle", "onnx", "keras", "tflite", "graphdef", ""
+    ]
 
 SUFFIXES = {".onnx": "onnx", ".pt2": "pt2", ".pth": "torch", ".pt": "torch"}
 
@@ -29,6 +31,8 @@ def kind_of(path: Path) -> Kind:
         return _of_zip(path)
     if head[4:8] == b"TFL3":
         return "tflite"
+    if head[:1] == b"\x0a" and path.suffix.lower() == ".pb":  # as ONNX's, without a magic
+        return "graphdef"
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return "pickle"
     if head[:1] == b"\x08" or (path.suffix.lower() == ".onnx" and not _known_other(head)):
@@ -77,9 +81,8 @@ def no_model(path: Path) -> ModelError:
         )
     if suffix == ".pb":
         return ModelError(
-            f"{shown} looks like a frozen TensorFlow graph, which doesn't say its inputs",
-            "give the SavedModel that it was made from, or convert it: "
-            "python -m tf2onnx.convert --graphdef FILE --inputs … --outputs … --output model.onnx",
+            f"{shown} is neither a frozen TensorFlow graph nor an ONNX model",
+            "check that it is the right file and whole; of a SavedModel, give the folder",
         )
     if suffix == ".safetensors" or (len(head) > 9 and head[8:10] == b'{"'):
         return ModelError(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, TrustError
 from .arrays import of_array, of_file
-from .captured import Captured, Hashes, call_of, safe_name, variant
+from .captured import Captured, How, call_of, safe_name, variant
 from .files import kind_of
 from .fingerprint import Identity
 from .tensorflow_files import keras_config, keras_inputs, keras_spec, uses_code
@@ -46,10 +46,10 @@ def recognise(model: Any) -> bool:
     return isinstance(model, found) or (isinstance(model, type) and issubclass(model, found))
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if isinstance(model, Path):
-        return _of_file(model, trust, hashes)
+        return _of_file(model, how)
     if isinstance(model, type):
         raise ModelError(
             f"{model.__qualname__} is a class, not a model",
@@ -123,7 +123,7 @@ def _exported(model: Any, digest: str, forgetful: str) -> Captured:
             f"Keras can't export the model {model.name!r}: {str(error).strip().splitlines()[0]}",
             f"give {forgetful} a get_config() that returns its arguments, then its file is used",
         ) from error
-    captured = savedmodel.capture(folder)
+    captured = savedmodel.capture(folder, How())
 
     def write(place: Path) -> None:
         captured.write(place)
@@ -136,9 +136,9 @@ def _exported(model: Any, digest: str, forgetful: str) -> Captured:
     return replace(captured, fingerprint=f"{digest}-exported", write=write, notes=(note,))
 
 
-def _of_file(path: Path, trust: bool, hashes: Hashes | None) -> Captured:
+def _of_file(path: Path, how: How) -> Captured:
     config = keras_config(path)
-    if uses_code(config) and not trust:
+    if uses_code(config) and not how.trust:
         raise TrustError(
             f"{str(path)!r} carries Python code in a Lambda layer: opening it runs that",
             "trust=True if you know where it comes from; or write the layer as a class",
@@ -147,13 +147,13 @@ def _of_file(path: Path, trust: bool, hashes: Hashes | None) -> Captured:
 
     def write(folder: Path) -> None:
         shutil.copyfile(path, folder / FILENAME)
-        _say_how(folder, safe=not trust)
+        _say_how(folder, safe=not how.trust)
 
     names = tuple(spec.name for spec in inputs) if inputs else None
     return Captured(
         name=safe_name(path.stem),
         variant=variant("keras"),
-        fingerprint=of_file(path, hashes) + ("+" if trust else ""),
+        fingerprint=of_file(path, how.hashes) + ("+" if how.trust else ""),
         write=write,
         parameters=names,
         inputs=inputs,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelError
 from . import onnx_data
 from .arrays import of_file
-from .captured import Captured, Hashes, safe_name
+from .captured import Captured, Hashes, How, safe_name
 from .files import kind_of
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def recognise(model: Any) -> bool:
     return onnx is not None and isinstance(model, onnx.ModelProto)
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if isinstance(model, Path):
-        return _of_file(model, hashes)
+        return _of_file(model, how.hashes)
     proto: onnx.ModelProto = model
     _check(proto, "the ModelProto")
     if onnx_data.outside(proto):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .captured import Captured, Hashes, call_of, safe_name, variant
+from .captured import Captured, How, call_of, safe_name, variant
 from .fingerprint import Identity
 from .torch_module import carried_by_value
 
@@ -23,7 +23,7 @@ def recognise(model: Any) -> bool:
     return callable(model) and not isinstance(model, Path)
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if isinstance(model, type):
         raise ModelError(

@@ -16,8 +16,9 @@ from typing import Any
 from ..errors import ModelError, unknown
 from ..types.signature import TensorSpec
 from .arrays import of_array, of_file
-from .captured import Captured, Hashes, safe_name, variant
-from .tensorflow_files import TEXT, Said, saved_model
+from .captured import Captured, How, safe_name, variant
+from .tensorflow_files import TEXT, Said
+from .tensorflow_protobuf import saved_model
 
 FOLDER = "model.savedmodel"
 CHOSEN = "signature.json"
@@ -41,29 +42,23 @@ def recognise(model: Any) -> bool:
     return ours and hasattr(model, "signatures")  # one that was loaded
 
 
-def capture(
-    model: Any,
-    *,
-    trust: bool = False,
-    hashes: Hashes | None = None,
-    signature: str | None = None,
-) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if isinstance(model, Path):
-        return _of_folder(model, hashes, signature)
-    return _live(model, signature)
+        return _of_folder(model, how)
+    return _live(model, how.signature)
 
 
-def _of_folder(path: Path, hashes: Hashes | None, wanted: str | None) -> Captured:
+def _of_folder(path: Path, how: How) -> Captured:
     every = {one.name: one for one in saved_model(path / GRAPH)}
-    one = _chosen(every, wanted, repr(str(path)))
+    one = _chosen(every, how.signature, repr(str(path)))
     _check(one, repr(str(path)))
     whole = hashlib.sha256(one.name.encode())
     for name in (GRAPH, "variables", "assets"):
         found = path / name
         for file in [found] if found.is_file() else sorted(found.rglob("*")):
             if file.is_file():
-                digest = of_file(file, hashes)
+                digest = of_file(file, how.hashes)
                 whole.update(f"{file.relative_to(path)}={digest}".encode())
 
     def write(folder: Path) -> None:

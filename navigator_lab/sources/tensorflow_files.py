@@ -1,7 +1,7 @@
-"""What TensorFlow's files say of themselves, read without TensorFlow: the kernel needn't load it.
+"""What TFLite and Keras files say of themselves, read without TensorFlow: the kernel needn't load it.
 
-A SavedModel's signatures (protobuf, of which only the fields that say them are described here), a
-TFLite file's (a flatbuffer, followed by hand) and the inputs in a ``.keras`` archive (JSON).
+A TFLite file's signatures (a flatbuffer, followed by hand) and the inputs in a ``.keras`` archive
+(JSON). SavedModels and graphs are `tensorflow_protobuf`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import struct
 import zipfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,6 @@ from ..errors import ModelError
 from ..types.signature import TensorSpec
 
 TEXT = "object"  # how numpy calls text, which TensorFlow calls string
-_TYPES = {
-    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: TEXT,
-    8: "complex64", 9: "int64", 10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128",
-    19: "float16", 22: "uint32", 23: "uint64",
-}  # fmt: skip
 _LITE_TYPES = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 5: TEXT, 6: "bool",
     7: "int16", 8: "complex64", 9: "int8", 10: "float64", 11: "complex128", 12: "uint64",
@@ -37,97 +31,6 @@ class Said:
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
-
-
-# SavedModel --------------------------------------------------------------------------------------
-
-# message: {field: (number, kind)}; kinds are scalars, messages, "*kind" repeated, "map:kind".
-_MESSAGES = {
-    "SavedModel": {"meta_graphs": (2, "*MetaGraph")},
-    "MetaGraph": {"info": (1, "Info"), "signatures": (5, "map:Signature")},
-    "Info": {"tags": (4, "*string"), "tensorflow_version": (5, "string")},
-    "Signature": {"inputs": (1, "map:Tensor"), "outputs": (2, "map:Tensor")},
-    "Tensor": {"dtype": (2, "int32"), "shape": (3, "Shape")},
-    "Shape": {"dim": (2, "*Dim"), "unknown_rank": (3, "bool")},
-    "Dim": {"size": (1, "int64"), "name": (2, "string")},
-}
-
-
-@cache
-def _saved_model() -> Any:
-    """The class of a SavedModel message, of the fields above; others are passed over."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    file = descriptor_pb2.FileDescriptorProto(
-        name="navigator_lab/saved_model.proto", package="navigator_lab", syntax="proto3"
-    )
-    kinds = descriptor_pb2.FieldDescriptorProto
-    scalars = {"string": kinds.TYPE_STRING, "int32": kinds.TYPE_INT32, "int64": kinds.TYPE_INT64,
-               "bool": kinds.TYPE_BOOL}  # fmt: skip
-
-    def add(message: Any, name: str, number: int, kind: str) -> None:
-        field = message.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL)
-        if kind.startswith(("*", "map:")):
-            field.label = kinds.LABEL_REPEATED
-        if kind.startswith("map:"):
-            entry = message.nested_type.add(name=f"{name.title()}Entry")
-            entry.options.map_entry = True
-            add(entry, "key", 1, "string")
-            add(entry, "value", 2, kind.removeprefix("map:"))
-            field.type, field.type_name = kinds.TYPE_MESSAGE, f"{message.name}.{entry.name}"
-        elif (plain := kind.removeprefix("*")) in scalars:
-            field.type = scalars[plain]
-        else:
-            field.type, field.type_name = kinds.TYPE_MESSAGE, f".navigator_lab.{plain}"
-
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            add(message, field, number, kind)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    found = pool.FindMessageTypeByName("navigator_lab.SavedModel")
-    return message_factory.GetMessageClass(found)
-
-
-def saved_model(path: Path) -> list[Said]:
-    """The signatures in a ``saved_model.pb`` that can be served, by name.
-
-    Raises:
-        ModelError: it is no SavedModel, or one for training only.
-    """
-    from google.protobuf.message import DecodeError
-
-    shown = repr(str(path))
-    try:
-        whole = _saved_model().FromString(path.read_bytes())
-    except DecodeError as error:
-        raise ModelError(
-            f"{shown} is no whole SavedModel: {error}", "save or download it again"
-        ) from None
-    graphs = [one for one in whole.meta_graphs if "serve" in one.info.tags]
-    if not graphs:
-        tags = [",".join(one.info.tags) or "none" for one in whole.meta_graphs]
-        raise ModelError(
-            f"{shown} holds no graph for serving; the tags of its graphs are: "
-            f"{'; '.join(tags) or 'none, as there is no graph'}",
-            "save it with tf.saved_model.save, or model.export(folder) of Keras",
-        )
-    made = []
-    for name in sorted(graphs[0].signatures):
-        if name.startswith("__saved_model"):  # how it is initialised
-            continue
-        one = graphs[0].signatures[name]
-        specs = tuple(_spec(key, one.inputs[key]) for key in sorted(one.inputs))
-        made.append(Said(name, specs, tuple(sorted(one.outputs))))
-    return made
-
-
-def _spec(name: str, info: Any) -> TensorSpec:
-    dims: list[int | str] = [
-        dim.size if dim.size >= 0 else f"{name}_{i}" for i, dim in enumerate(info.shape.dim)
-    ]
-    return TensorSpec(name, _TYPES.get(info.dtype, ""), tuple(dims))
 
 
 # TFLite ------------------------------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .arrays import of_file
-from .captured import Captured, Hashes, safe_name, variant
+from .captured import Captured, How, one_file
 from .files import kind_of
 from .tensorflow_files import tflite
 
@@ -20,7 +18,7 @@ def recognise(model: Any) -> bool:
     return isinstance(model, Path) and model.is_file() and kind_of(model) == "tflite"
 
 
-def capture(model: Path, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Path, how: How) -> Captured:
     """Take it in; raises ModelError with the remedy."""
     every = tflite(model)
     one = every[0]
@@ -30,15 +28,11 @@ def capture(model: Path, *, trust: bool = False, hashes: Hashes | None = None) -
         raise ModelError(f"{str(model)!r} can't be served: {what}", "convert it with tensor inputs")
     names = tuple(spec.name for spec in one.inputs)
     others = ", ".join(said.name for said in every[1:])
-
-    def write(folder: Path) -> None:
-        shutil.copyfile(model, folder / FILENAME)
-
-    return Captured(
-        name=safe_name(model.stem),
-        variant=variant("tflite"),
-        fingerprint=of_file(model, hashes),
-        write=write,
+    return one_file(
+        model,
+        "tflite",
+        FILENAME,
+        how,
         parameters=names,
         inputs=one.inputs,
         required=names,

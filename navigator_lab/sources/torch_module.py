@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, TrustError
-from .captured import Captured, Hashes, call_of, safe_name, variant
+from .captured import Captured, How, call_of, safe_name, variant
 from .files import kind_of
 from .fingerprint import Identity
 
@@ -37,12 +37,12 @@ def recognise(model: Any) -> bool:
     )
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if isinstance(model, Path):
         from dataclasses import replace
 
-        return replace(_capture(_unpickled(model, trust)), name=safe_name(model.stem))
+        return replace(_capture(_unpickled(model, how.trust)), name=safe_name(model.stem))
     if isinstance(model, type):
         raise ModelError(
             f"{model.__qualname__} is a class, not a model",
@@ -57,7 +57,7 @@ def _capture(model: Any) -> Captured:
     if isinstance(model, torch.jit.ScriptModule):
         from . import torchscript
 
-        return torchscript.capture(model)
+        return torchscript.capture(model, How())
     module, notes = _unwrapped(model)
     _check(module)
     identity = Identity()
@@ -179,7 +179,7 @@ def _opened(path: Path) -> Any:
     # Unpickling runs foreign code, which may raise anything.
     try:
         return torch.load(path, map_location="cpu", weights_only=False, mmap=_archive(path))
-    except Exception as error:
+    except Exception as error:  # unpickling runs foreign code: any class may come
         raise ModelError(
             f"{str(path)!r} can't be opened: {type(error).__name__}: {error}",
             "run where the code of its classes can be imported",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ModelError
 from .arrays import of_file, of_tensor
-from .captured import Captured, Hashes, safe_name, variant
+from .captured import Captured, How, safe_name, variant
 from .files import kind_of
 
 FILENAME = "model.pt"
@@ -28,7 +28,7 @@ def recognise(model: Any) -> bool:
     return torch is not None and isinstance(model, torch.jit.ScriptModule)
 
 
-def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) -> Captured:
+def capture(model: Any, how: How) -> Captured:
     """Take it in; raises ModelError (or TrustError) with the remedy."""
     if not isinstance(model, Path):
         _check(model)
@@ -40,7 +40,7 @@ def capture(model: Any, *, trust: bool = False, hashes: Hashes | None = None) ->
     def write(folder: Path) -> None:
         shutil.copyfile(path, folder / FILENAME)
 
-    return _captured(loaded, safe_name(path.stem), of_file(path, hashes), write)
+    return _captured(loaded, safe_name(path.stem), of_file(path, how.hashes), write)
 
 
 def load(path: Path) -> Any:
