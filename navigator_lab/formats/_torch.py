@@ -18,6 +18,7 @@ from navigator_lab.types.plugin import Precision
 from navigator_lab.types.pytree import flatten, unflatten
 from navigator_lab.types.signature import BATCH, Signature
 
+from ._identifiers import identifiers
 from ._torch_reasons import said
 
 if TYPE_CHECKING:
@@ -101,21 +102,6 @@ def flat(module: torch.nn.Module, signature: Signature) -> torch.nn.Module:
         said.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD))
     Flat.forward.__signature__ = inspect.Signature(said)  # type: ignore[attr-defined]
     return Flat().eval()
-
-
-def identifiers(names: list[str]) -> list[str]:
-    """Input names as names of Python parameters, all different."""
-    import keyword
-
-    made: list[str] = []
-    for name in names:
-        safe = "".join(c if c.isalnum() and c.isascii() else "_" for c in name)
-        if not safe or safe[0].isdigit() or keyword.iskeyword(safe) or safe in ("self", "forward"):
-            safe = f"input_{safe}"
-        while safe in made:
-            safe += "_"
-        made.append(safe)
-    return made
 
 
 def tensor_of(array: np.ndarray) -> torch.Tensor:

@@ -115,6 +115,13 @@ def named_call(model: keras.Model, signature: Signature) -> Callable[..., dict[s
     return call
 
 
+def recurrent(model: keras.Model) -> bool:
+    """Does a layer of it carry a state from step to step?"""
+    import keras
+
+    return any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
+
+
 def _takes_training(model: keras.Model) -> dict[str, bool]:
     # Keras passes it on by itself, but to a call() that lacks it only if it wasn't given.
     return {"training": False} if "training" in inspect.signature(model.call).parameters else {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from navigator_lab.errors import ModelError
-from navigator_lab.formats._tensorflow import DEFAULT, chosen
+from navigator_lab.formats._tensorflow import DEFAULT, chosen, keys
 from navigator_lab.formats._torch import (
     CannotBuild,
     flat,
@@ -163,6 +163,9 @@ def from_savedmodel(at: At, model: Product, samples: Product) -> Ir:
         made = openvino.Core().read_model(model.path / SAVEDMODEL.filename)
     except Exception as error:  # foreign code: any class may come
         raise CannotBuild(f"OpenVINO can't take the SavedModel: {summary(error)}") from error
+    ports = {name: made.input(key) for name, key in keys(model.path).items()}
+    for name, port in ports.items():
+        port.set_names({name})
     return _save(at, made, samples.read(Signature))
 
 

@@ -15,7 +15,7 @@ from navigator_lab.types.signature import Signature
 
 from . import _tensorflow as shared
 from .keras_model import FORMAT as KERAS
-from .keras_model import load, named_call
+from .keras_model import load, named_call, recurrent
 
 if TYPE_CHECKING:
     from navigator_lab.types.outcome import Product
@@ -25,8 +25,7 @@ FORMAT = Format(
     shared.FOLDER,
     "TensorFlow's SavedModel, one signature of it",
     family="TensorFlow",
-    unserved="Triton's own tensorflow backend ended with release 25.02 (the onnx rows of this model "
-    "have a backend that lives)",
+    unserved=shared.UNSERVED,
 )
 
 
@@ -49,11 +48,8 @@ class Saved:
     KERAS.name,
     FORMAT.name,
     "fp32",
-    needs=shared.NEEDS,
-    apart=shared.APART,
     options=SaveOptions,
-    timeout_s=1800,
-    explain=shared.explain,
+    **shared.EDGE,
 )
 def from_keras(at: At, model: Product, samples: Product) -> Saved:
     """Save the Keras model's call as a SavedModel, its names kept."""
@@ -61,26 +57,20 @@ def from_keras(at: At, model: Product, samples: Product) -> Saved:
     loaded = load(model.path)
     named = named_call(loaded, signature)
     names = [spec.name for spec in signature.inputs]
-    try:
+    with shared.converting("TensorFlow can't save the model's call"):
         shared.save(
             lambda *tensors: named(**dict(zip(names, tensors, strict=True))),
-            shared.specs_of(signature),
+            signature,
             loaded,
             at.out,
             tuple(one.value for one in loaded.variables),
             jit_compile=at.options.jit_compile,
+            recurrent=signature.batch_first and recurrent(loaded),
         )
-    except Exception as error:  # foreign code: any class may come
-        raise shared.CannotConvert(
-            f"TensorFlow can't save the model's call: {shared.said(error)}"
-        ) from error
     return Saved(shared.DEFAULT, at.options.jit_compile)
 
 
-@edge(
-    FORMAT.name, FORMAT.name, ("fp32", "tf32"), name="savedmodel-tf32<-savedmodel",
-    needs=shared.NEEDS, apart=shared.APART, timeout_s=600,
-)  # fmt: skip
+@edge(FORMAT.name, FORMAT.name, ("fp32", "tf32"), name="savedmodel-tf32<-savedmodel", **shared.EDGE)
 def tf32(at: At, model: Product, samples: Product) -> None:
     """The same files: TF32 is a mode that the runner sets."""
     shutil.copytree(model.path, at.out, dirs_exist_ok=True)

@@ -31,7 +31,7 @@ FORMAT = Format(
     shared.FOLDER,
     "SavedModel with TensorRT inside",
     family="TensorFlow",
-    unserved="Triton's own tensorflow backend ended with release 25.02",
+    unserved=shared.UNSERVED,
 )
 
 
@@ -49,26 +49,21 @@ class TrtOptions:
     "fp32",
     ("fp32", "fp16"),
     ("fp32", "int8"),
-    needs=NEEDS,
     environment=ENVIRONMENT,
-    apart=shared.APART,
     options=TrtOptions,
     hardware=True,
-    timeout_s=3600,
-    explain=shared.explain,
+    **{**shared.EDGE, "needs": NEEDS, "timeout_s": 3600},
 )
 def from_savedmodel(at: At, model: Product, samples: Product) -> None:
     """Let TensorRT take what it can of the SavedModel, built for the samples' sizes."""
     converter = loaded()
     feeds = stored.read(samples.path)
     signature = samples.read(Signature)
-    names = [spec.name for spec in signature.inputs]
+    keys = shared.keys(model.path)
 
-    def each() -> Iterator[tuple[Any, ...]]:
-        import tensorflow as tf
-
+    def each() -> Iterator[dict[str, Any]]:
         for feed in feeds:
-            yield tuple(tf.constant(feed[name]) for name in names)
+            yield {keys.get(s.name, s.name): feed[s.name] for s in signature.inputs}
 
     name = shared.chosen(model.path)
     mode = {Precision.FP32: "FP32", Precision.FP16: "FP16", Precision.INT8: "INT8"}
@@ -86,7 +81,7 @@ def from_savedmodel(at: At, model: Product, samples: Product) -> None:
     at.say("building engines")
     made.build(input_fn=each)
     made.save(str(at.out / shared.FOLDER))
-    shared.choose(at.out, name)
+    shared.choose(at.out, name, keys)
 
 
 def loaded() -> Any:

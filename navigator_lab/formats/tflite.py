@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from navigator_lab.types.outcome import Product
 
+RECURRENT = "requires element_shape to be static"  # the converter, of a loop whose batch varies
+ONE = "a loop in it needs its batch as a number: the file takes one row, and a batch is run by rows"
 FORMAT = Format("tflite", "model.tflite", "TFLite (LiteRT) file", family="TensorFlow Lite")
 
 
@@ -51,39 +53,50 @@ class Lite:
     ("fp32", "fp16"),
     ("fp32", "int8"),
     ("fp32", "int8-dynamic"),
-    needs=shared.NEEDS,
-    apart=shared.APART,
     options=LiteOptions,
-    timeout_s=1800,
-    explain=shared.explain,
+    **shared.EDGE,
 )
 def from_savedmodel(at: At, model: Product, samples: Product) -> Lite:
     """Convert the SavedModel; for int8, calibrate it on all samples."""
+    signature = shared.without_text(samples, "TFLite lacks TensorFlow's operators for it")
+    feeds = stored.read(samples.path)
+    try:
+        return _built(at, shared.opened(model.path), signature, feeds)
+    except shared.CannotConvert as error:
+        if RECURRENT not in str(error) or not signature.batch_first:
+            raise
+        try:
+            row = shared.opened(model.path, shared.ROW)
+        except ModelError:  # a SavedModel from elsewhere has no such signature
+            raise error from None
+    at.say("again, with a batch of 1")
+    return _built(at, row, shared.by_row(signature), feeds, (ONE,))
+
+
+def _built(
+    at: At,
+    signed: shared.Signed,
+    signature: Signature,
+    feeds: list[dict[str, Any]],
+    notes: tuple[str, ...] = (),
+) -> Lite:
     import tensorflow as tf
 
-    signature = samples.read(Signature)
-    text = [s.name for s in (*signature.inputs, *signature.outputs) if s.dtype == shared.TEXT]
-    if text:
-        raise ModelError(
-            f"tensors of text ({', '.join(text)}): TFLite lacks TensorFlow's operators for it",
-            "serve the SavedModel itself",
-        )
-    signed = shared.opened(model.path)
     with tempfile.TemporaryDirectory(prefix="navigator-lab-tflite-") as scratch:
         at.say("freezing")
         frozen = Path(scratch)
         _freeze(signed, signature, frozen)
+        keys = shared.keys(frozen)
+        if keys:
+            shared.choose(at.out, shared.DEFAULT, keys)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             str(frozen / shared.FOLDER), signature_keys=[shared.DEFAULT]
         )
-        notes = _precision(converter, at, stored.read(samples.path))
+        called = [{keys.get(name, name): one for name, one in feed.items()} for feed in feeds]
+        notes += _precision(converter, at, called)
         at.say("converting")
-        try:
+        with shared.converting("TFLite's converter refuses the model"):
             made = converter.convert()
-        except Exception as error:  # foreign code: any class may come
-            raise shared.CannotConvert(
-                f"TFLite's converter refuses the model: {shared.said(error)}"
-            ) from error
     (at.out / FORMAT.filename).write_bytes(made)
     return Lite(len(made), notes)
 
@@ -93,21 +106,19 @@ def _freeze(signed: shared.Signed, signature: Signature, folder: Path) -> None:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    specs = [signed.inputs[spec.name] for spec in signature.inputs]
-    names = [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
+    call = shared.by_position(signed, signature)
 
     def flat(*tensors: Any) -> list[Any]:
-        answer = signed.call(**dict(zip(names, tensors, strict=True)))
-        return [answer[name] for name in outputs]
+        return list(call(*tensors).values())
 
     constant: Any = flat
     if signed.revived:
-        whole = tf.function(flat).get_concrete_function(*specs)
+        whole = tf.function(flat).get_concrete_function(*shared.specs_of(signature))
         constant = convert_variables_to_constants_v2(whole)
     shared.save(
         lambda *tensors: dict(zip(outputs, constant(*tensors), strict=True)),
-        shared.specs_of(signature),
+        signature,
         signed.kept,
         folder,
     )

@@ -9,17 +9,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navigator_lab.errors import NavigatorError
+from navigator_lab.formats import _tensorflow as shared
 from navigator_lab.types.plugin import Device, Opening, Precision
 
 if TYPE_CHECKING:
     import numpy as np
 
-    Arrays = dict[str, np.ndarray]
+    from navigator_lab.types.outcome import Product
 
-GPU_NEEDS = {"cuda": ("tensorflow",)}  # tensorflow-cpu has no kernels for it
+    Arrays = dict[str, np.ndarray]
 
 
 def refuses(precision: Precision, device: Device) -> str:
@@ -27,6 +29,18 @@ def refuses(precision: Precision, device: Device) -> str:
     if precision == "tf32" and device.kind == "cpu":
         return "TF32 is a mode of NVIDIA GPUs"
     return ""
+
+
+# What every runner on TensorFlow declares; the TF-TRT one alone wants another TensorFlow.
+RUNS: Any = {
+    "devices": ("cpu", "cuda"),
+    "refuses": refuses,
+    "family": "TensorFlow",
+    "needs": shared.NEEDS,
+    "device_needs": {"cuda": ("tensorflow",)},  # tensorflow-cpu has no kernels for it
+    "apart": shared.APART,
+    "explain": shared.explain,
+}
 
 
 class Session:
@@ -100,6 +114,21 @@ def session(opening: Opening, make: Callable[[], Callable[..., Any]]) -> Iterato
         yield Session(call, name)
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
+@contextmanager
+def signed(
+    model: Product, opening: Opening, opened: Callable[[Path], shared.Signed] = shared.opened
+) -> Iterator[Session]:
+    """A session of one signature, whose weights live while it is open."""
+    kept: list[shared.Signed] = []
+
+    def make() -> Callable[..., Any]:
+        kept.append(opened(model.path))
+        return kept[0].call
+
+    with session(opening, make) as running:
+        yield running
 
 
 def _without_jax() -> None:

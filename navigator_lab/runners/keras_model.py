@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from navigator_lab.formats import _tensorflow as shared
 from navigator_lab.formats.keras_model import FORMAT, load, named_call
 from navigator_lab.types.plugin import Opening, option, runner
 
-from ._tensorflow import GPU_NEEDS, Session, refuses, session
+from ._tensorflow import RUNS, Session, session
 
 if TYPE_CHECKING:
     from navigator_lab.types.outcome import Product
@@ -32,15 +31,9 @@ class FunctionOptions:
 @runner(
     "keras",
     FORMAT.name,
-    devices=("cpu", "cuda"),
     precisions=("fp32",),
-    refuses=refuses,
     reference=True,
-    family="TensorFlow",
-    needs=shared.NEEDS,
-    device_needs=GPU_NEEDS,
-    apart=shared.APART,
-    explain=shared.explain,
+    **RUNS,
 )
 @contextmanager
 def keras(model: Product, opening: Opening) -> Iterator[Session]:
@@ -52,15 +45,9 @@ def keras(model: Product, opening: Opening) -> Iterator[Session]:
 @runner(
     "tf-function",
     FORMAT.name,
-    devices=("cpu", "cuda"),
     precisions=("fp32",),
-    refuses=refuses,
-    family="TensorFlow",
-    needs=shared.NEEDS,
-    device_needs=GPU_NEEDS,
-    apart=shared.APART,
     options=FunctionOptions,
-    explain=shared.explain,
+    **RUNS,
 )
 @contextmanager
 def function(model: Product, opening: Opening) -> Iterator[Session]:

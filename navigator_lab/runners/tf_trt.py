@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
-from navigator_lab.formats import _tensorflow as shared
 from navigator_lab.formats.tf_trt import ENVIRONMENT, FORMAT, NEEDS, loaded
 from navigator_lab.types.plugin import Opening, runner
 
-from ._tensorflow import Session, session
+from ._tensorflow import RUNS, Session, signed
 
 if TYPE_CHECKING:
     from navigator_lab.types.outcome import Product
@@ -19,23 +17,11 @@ if TYPE_CHECKING:
 @runner(
     "tf-trt",
     FORMAT.name,
-    devices=("cuda",),
     precisions=("fp32", "fp16", "int8"),
-    family="TensorFlow",
-    needs=NEEDS,
     environment=ENVIRONMENT,
-    apart=shared.APART,
-    explain=shared.explain,
+    **{**RUNS, "devices": ("cuda",), "needs": NEEDS, "device_needs": {}},
 )
-@contextmanager
-def tf_trt(model: Product, opening: Opening) -> Iterator[Session]:
+def tf_trt(model: Product, opening: Opening) -> AbstractContextManager[Session]:
     """TensorFlow with TensorRT's engines in its graph."""
     loaded()  # without its libraries the engines' operators run in TensorFlow, silently
-    signed: list[shared.Signed] = []
-
-    def make() -> Callable[..., Any]:
-        signed.append(shared.opened(model.path))
-        return signed[0].call
-
-    with session(opening, make) as running:
-        yield running
+    return signed(model, opening)

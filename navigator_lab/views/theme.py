@@ -20,6 +20,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "Torch-TensorRT": ("#2d87bb", "#9ad6f7"),
     "OpenVINO": ("#bb5f92", "#e39bc5"),
     "TensorFlow": ("#c95500", "#f58a4b"),
+    "JAX": ("#7a4fa3", "#b58ae0"),
     "Python": ("#6f6f6f", "#a8a8a8"),
 }
 _MORE = (("#5b6fb5", "#9fb0ee"), ("#7d6b3f", "#cdbb8c"), ("#a0485a", "#e598a8"))  # plug-ins'

@@ -10,6 +10,7 @@ import torch
 import torch_made as tm
 
 from navigator_lab.formats import _torch, aoti
+from navigator_lab.formats._identifiers import identifiers
 from navigator_lab.formats._torch import CannotBuild, Exported
 from navigator_lab.formats._torch_reasons import explain
 from navigator_lab.types.plugin import Host
@@ -228,14 +229,9 @@ def test_inputs_keep_their_names_in_a_trace(tmp_path):
 
 
 def test_names_become_parameters():
-    assert _torch.identifiers(["a.b", "a_b", "1", "class", "self", "ü"]) == [
-        "a_b",
-        "a_b_",
-        "input_1",
-        "input_class",
-        "input_self",
-        "_",
-    ]
+    assert identifiers(["a.b", "a_b", "A_B", "1", "class", "self", "ü"]) == [
+        "a_b", "a_b_", "A_B__", "input_1", "input_class", "input_self", "input__",
+    ]  # fmt: skip
 
 
 def test_what_is_no_module_is_said(tmp_path):

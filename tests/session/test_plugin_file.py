@@ -1,9 +1,6 @@
 """The plug-in that CONTRIBUTING shows, run as it stands there; and the contracts, on the toy."""
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,43 +56,6 @@ def test_scikit_learn_comes_to_onnx_by_one_file(tmp_path):
     with nav.explore(lambda x: x * 2, x[:4], **given) as lab:
         row = lab.run(targets=[target], until="correctness", progress=False)[target]
         assert "no method of a scikit-learn estimator" in row.reason
-
-
-JAX = """
-import functools, json, sys
-import jax, numpy as np
-import navigator_lab as nav
-
-def apply(params, x, scale):
-    for weight, bias in params[:-1]:
-        x = jax.nn.relu(x @ weight + bias)
-    weight, bias = params[-1]
-    return {"p": jax.nn.softmax(x @ weight + bias), "size": scale * (x**2).sum(1)}
-
-draw = np.random.default_rng(0)
-params = [(draw.normal(size=s).astype("float32"), np.zeros(s[1], "float32")) for s in ((5, 8), (8, 3))]
-x, scale = draw.normal(size=(6, 5)).astype("float32"), np.ones(6, "float32")
-function = jax.jit(functools.partial(apply, params))
-with nav.explore(function, {"x": x, "scale": scale}, workspace=sys.argv[1], plugins=[sys.argv[2]],
-                 name="mlp") as lab:
-    rows = lab.run(formats=["python", "onnx", "openvino"], precisions=["fp32", "int8"],
-                   devices=["cpu"], until="correctness", progress=False)
-    print(json.dumps({r.target: [r.passed, r.reason] for r in rows}))
-"""
-
-
-def test_jax_comes_to_onnx_by_one_file(tmp_path):
-    """In a process of its own, as jax stays in one for good. Not in CI's environment: TensorFlow
-    would import jax too, each time that it is loaded."""
-    pytest.importorskip("jax2onnx")
-    made = subprocess.run(
-        [sys.executable, "-c", JAX, tmp_path, ROOT / "docs/plugins/jax_onnx.py"],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr[-3000:]
-    rows = json.loads(made.stdout.splitlines()[-1])
-    for target in ("python:fp32@python-cpu", "onnx:fp32@ort-cpu", "openvino:fp32@ov-cpu"):
-        assert rows[target][0], rows[target]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ foreign errors. No runtime is opened here, but by ONNX Runtime's quantiser.
 
 from .drift import drift
 from .export import from_program, from_script, from_torch, from_trace
+from .from_jax import from_jax
 from .from_tensorflow import from_savedmodel
 from .graph import FORMAT
 from .half import to_half, to_tf32
@@ -19,6 +20,7 @@ from .work import work
 __all__ = [
     "FORMAT",
     "drift",
+    "from_jax",
     "from_program",
     "from_savedmodel",
     "from_script",

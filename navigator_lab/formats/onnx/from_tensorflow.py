@@ -13,7 +13,6 @@ from navigator_lab.errors import ModelError
 from navigator_lab.formats import _tensorflow as shared
 from navigator_lab.formats.savedmodel import FORMAT as SAVEDMODEL
 from navigator_lab.types.plugin import At, edge, option
-from navigator_lab.types.signature import Signature
 
 from . import graph
 
@@ -32,46 +31,45 @@ class TensorFlowOptions:
     SAVEDMODEL.name,
     graph.FORMAT.name,
     "fp32",
-    needs=(*shared.NEEDS, "tf2onnx", "onnx"),
-    apart=shared.APART,
     options=TensorFlowOptions,
-    timeout_s=1800,
-    explain=shared.explain,
+    **{**shared.EDGE, "needs": (*shared.NEEDS, "tf2onnx", "onnx")},
 )
 def from_savedmodel(at: At, model: Product, samples: Product) -> graph.Graph:
     """Convert the chosen signature of the SavedModel with tf2onnx."""
     import tensorflow as tf
     import tf2onnx
 
-    signature = samples.read(Signature)
-    text = [s.name for s in (*signature.inputs, *signature.outputs) if s.dtype == shared.TEXT]
-    if text:
-        raise ModelError(
-            f"tensors of text ({', '.join(text)}): tf2onnx has no operators for it",
-            "serve the SavedModel itself",
-        )
+    signature = shared.without_text(samples, "tf2onnx has no operators for it")
     signed = shared.opened(model.path)
-    names = [spec.name for spec in signature.inputs]
-    outputs = [spec.name for spec in signature.outputs]
-
-    def flat(*tensors: Any) -> dict[str, Any]:
-        answer = signed.call(**dict(zip(names, tensors, strict=True)))
-        return {name: answer[name] for name in outputs}
-
+    specs = shared.specs_of(signature)
+    if [spec.name for spec in specs] != [spec.name for spec in signature.inputs]:
+        specs = [  # names that are in nobody's way, until they are renamed
+            tf.TensorSpec(one.shape, one.dtype, f"fed_{i}") for i, one in enumerate(specs)
+        ]
     at.say("converting")
-    try:
+    with shared.converting("tf2onnx can't take the SavedModel"):
         made, _ = tf2onnx.convert.from_function(
-            tf.function(flat), input_signature=shared.specs_of(signature), opset=at.options.opset
+            tf.function(shared.by_position(signed, signature)),
+            input_signature=specs,
+            opset=at.options.opset,
         )
-    except Exception as error:  # foreign code: any class may come
-        raise shared.CannotConvert(
-            f"tf2onnx can't take the SavedModel: {shared.said(error)}"
-        ) from error
+    for spec, said in zip(signature.inputs, specs, strict=True):
+        _rename_input(made, said.name, spec.name)
     graph.name_axes(made, signature)
     path = graph.save(made, at.out)
     _check_operators(made)
     checked = graph.check(path, signature, outputs=False)
     return graph.Graph(graph.opset(checked), len(checked.graph.node), f"tf2onnx {_version()}")
+
+
+def _rename_input(made: Any, before: str, after: str) -> None:
+    """Call an input otherwise; whoever reads it by the name before, in a subgraph too, still can."""
+    import onnx
+
+    if before == after:
+        return
+    next(one for one in made.graph.input if one.name == before).name = after
+    made.graph.node.insert(0, onnx.helper.make_node("Identity", [after], [before]))
 
 
 def _check_operators(made: Any) -> None:
