@@ -153,16 +153,28 @@ def diagnose(plugins: tuple[str, ...] = ()) -> Diagnosis:
 
 
 def _state(one: Environment, catalog: Catalog) -> str:
-    """What of the actions that want an environment works there."""
+    """What works there of the actions that want it; of any runner, where none does."""
     try:
         versions = one.versions
     except NavigatorError as error:
         return str(error.message)
     wanted = [a for a in catalog.actions.values() if a.environment == one.name]
-    lacking = {
-        why.reason
-        for action in wanted
-        if (why := catalog.unavailable(action, host(), lambda name, _: versions.get(name)))
-    }
-    can = ", ".join(sorted(action.name for action in wanted))
-    return "; ".join(sorted(lacking)) or (f"can do {can}" if can else "nothing asks for it by name")
+    if not wanted:
+        wanted = [runner.action for runner in catalog.runners.values() if runner.action.needs]
+    known = host()
+    can, lacks = [], set()
+    for action in sorted(wanted, key=lambda a: a.name):
+        why = catalog.unavailable(action, known, lambda name, _: versions.get(name))
+        if why is None:
+            needs = (name for need in action.needs for name, _ in alternatives(need))
+            have = ", ".join(f"{n} {versions[n]}" for n in needs if n in versions)
+            can.append(f"{action.name} ({have})")
+        elif action.environment == one.name:
+            lacks.add(why.reason)
+    if lacks or not can:
+        return "; ".join(sorted(lacks)) or "has no runtime"
+    try:
+        problem = one.problem()
+    except NavigatorError as error:
+        problem = str(error.message)
+    return f"can't do {', '.join(can)} yet: {problem}" if problem else f"can do {', '.join(can)}"

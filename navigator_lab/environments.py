@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,17 @@ RECIPES = {
         "protobuf>=5",
     ),
 }
+# Of those, what raises a NavigatorError there while something is missing that pip doesn't tell.
+PROBES = {"tf-trt": "navigator_lab.formats.tf_trt:loaded"}
+_ASK = """
+import importlib, sys
+from navigator_lab.errors import NavigatorError
+module, _, name = sys.argv[1].partition(":")
+try:
+    getattr(importlib.import_module(module), name)()
+except NavigatorError as error:
+    print("\\n" + error.message + " → " + error.remedy, end="")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,15 @@ class Environment:
             RequestError: it can't be started, or can't see navigator_lab.
         """
         return versions_of(self.python)
+
+    def problem(self) -> str:
+        """What is still missing there for what its name says, and the remedy; "" for nothing.
+
+        Raises:
+            RequestError: it can't be asked.
+        """
+        probe = PROBES.get(self.name)
+        return _run([self.python, "-c", _ASK, probe]).rpartition("\n")[2] if probe else ""
 
 
 def environment(name: str, python: str | Path | None = None) -> Environment:
@@ -143,6 +163,37 @@ def registered() -> dict[str, Environment]:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WorkspaceError(f"{path} is damaged: {error}", "delete it") from error
+
+
+def interpreters(asked: Mapping[str, str | Path] | Sequence[str]) -> dict[str, str]:
+    """Interpreters by the name of what runs in them: the registered, and what is asked for.
+
+    ``asked``: a path of a python, or the name of a registered environment, by the name of a format,
+    runner or action; or texts ``"name=python"``.
+
+    Raises:
+        RequestError: a text says no such thing, or an interpreter can't be run.
+    """
+    known = registered()
+    made = {name: one.python for name, one in known.items()}
+    if not isinstance(asked, Mapping):
+        pairs = [text.partition("=") for text in asked]
+        if wrong := next((name for name, _, python in pairs if not python), None):
+            raise RequestError(
+                f"{wrong!r} doesn't say where it runs",
+                "write NAME=ENVIRONMENT, as jit=torch-2-13 or jit=/path/to/bin/python",
+            )
+        asked = {name.strip(): python.strip() for name, _, python in pairs}
+    for name, python in asked.items():
+        found = made.get(str(python)) or shutil.which(str(Path(python).expanduser()))
+        if found is None:
+            raise RequestError(
+                f"the interpreter {python} for {name!r} can't be run",
+                "give the path of its python, or the name of an environment "
+                f"({', '.join(known) or 'none yet: navigator-lab env create NAME'})",
+            )
+        made[name] = found
+    return made
 
 
 def _checked(name: str) -> str:

@@ -39,7 +39,16 @@ def declare(commands: Commands) -> None:
     one.add_argument(
         "--verify", metavar="MODULE:FUNCTION", help="your metric: (outputs, reference)"
     )
-    one.add_argument("--signature", metavar="NAME", help="of a SavedModel that has several")
+    one.add_argument(
+        "--signature", metavar="NAME", help="of a SavedModel that has several; of a graph IN -> OUT"
+    )
+    one.add_argument(
+        "--environments",
+        type=listed,
+        default=[],
+        metavar="A=ENV,B=ENV",
+        help="formats or runners, and the environment (see env) or interpreter that they run in",
+    )
     one.add_argument("--no-batch", action="store_true", help="the model has no batch axis")
     one.add_argument("--trust", action="store_true", help="open pickled files, which can run code")
     one.add_argument("--relative", type=float, help="tolerance: share of the reference's value")
@@ -142,7 +151,8 @@ def _run(asked: argparse.Namespace) -> int:
     more = {"batch_axis": None} if asked.no_batch else {}
     with explore(
         asked.model, asked.samples, name=asked.name, workspace=asked.workspace,
-        trust=asked.trust, signature=asked.signature, plugins=asked.plugins, **more,
+        trust=asked.trust, signature=asked.signature, plugins=asked.plugins,
+        environments=asked.environments, **more,
     ) as lab:  # fmt: skip
         results = lab.run(**wanted)
         if asked.save:

@@ -13,7 +13,7 @@ from ..engine.engine import Engine
 from ..engine.floor import Limits
 from ..engine.host import host, version_in
 from ..engine.store import Store
-from ..environments import registered
+from ..environments import interpreters
 from ..errors import ModelError, NavigatorError, RequestError, SamplesError, WorkspaceError
 from ..plan import Source
 from ..sources import Captured, capture
@@ -41,7 +41,7 @@ def explore(
     trust: bool = False,
     signature: str | None = None,
     plugins: Sequence[str | Path] = (),
-    environments: Mapping[str, str] | None = None,
+    environments: Mapping[str, str] | Sequence[str] | None = None,
     slots: int | None = None,
     memory_limit_bytes: int | None = None,
 ) -> Session:
@@ -49,8 +49,9 @@ def explore(
 
     Args:
         model: a torch module, a Keras model, a ``tf.function`` or ``tf.Module``; a TorchScript,
-            ``.pt2``, ONNX, ``.keras`` or TFLite file, a SavedModel folder, or a loaded one of these;
-            a python callable; or ``"package.module:function"`` that makes one.
+            ``.pt2``, ONNX, ``.keras``, TFLite or frozen graph's file, a SavedModel folder, or a
+            loaded one of these; a jitted JAX function; a python callable; or
+            ``"package.module:function"`` that makes one.
         samples: a tensor, array, tuple (several inputs), dict (named inputs), a list, iterator or
             DataLoader of those, or the path of an ``.npz``. The leading axis is the batch.
         name: of the model; by default from what it is.
@@ -59,10 +60,12 @@ def explore(
         batch_axis: ``"auto"``, an axis, None (the model has none), or a dict by input name.
         axes: other dynamic axes and their ranges: see `navigator_lab.sources.samples.take`.
         trust: allow opening pickled files, which can run any code.
-        signature: of a SavedModel or ``tf.Module`` that has several; its default otherwise.
+        signature: of a SavedModel or ``tf.Module`` that has several, its default otherwise; of a
+            frozen graph its ends, ``"image -> scores"``.
         plugins: files or modules that declare further formats, runners and stages.
-        environments: interpreters by format, runner or action name, where those run; to those that
-            `navigator_lab.environment` has registered.
+        environments: where formats, runners or actions run, by their names: the path of a python,
+            or the name of an environment that is registered (`navigator_lab.environment`), as
+            ``{"jit": "torch-2-13"}`` or ``["jit=torch-2-13"]``.
         slots: builds at once; by default one a core, at most 4.
         memory_limit_bytes: of one worker; by default nine tenths of the machine's memory.
 
@@ -107,7 +110,7 @@ def explore(
             known,
             version_in,
             limits=limits,
-            environments=_python(environments),
+            environments=interpreters(environments or {}),
         )
         given = _given(store, captured.fingerprint, "the model", captured.write, None)
         raw = _given(store, taken.fingerprint, "the samples", taken.write, taken.value)
@@ -222,21 +225,6 @@ def _metric(store: Store, function: Any) -> Given:
         lambda folder: write_metric(folder, function),
         None,
     )
-
-
-def _python(environments: Mapping[str, str] | None) -> dict[str, str]:
-    import shutil
-
-    made = {name: one.python for name, one in registered().items()}
-    for name, python in (environments or {}).items():
-        found = shutil.which(str(Path(python).expanduser()))
-        if found is None:
-            raise RequestError(
-                f"the interpreter {python} of environment {name!r} can't be run",
-                "give the path of its python",
-            )
-        made[name] = found
-    return made
 
 
 def _plugin(plugin: str | Path) -> str:

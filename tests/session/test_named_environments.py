@@ -10,7 +10,7 @@ import navigator_lab as nav
 from navigator_lab.cli import main
 from navigator_lab.doctor import diagnose
 from navigator_lab.engine.host import host
-from navigator_lab.environments import create, registered
+from navigator_lab.environments import create, interpreters, registered
 from navigator_lab.errors import RequestError
 from navigator_lab.testing import Affine
 from navigator_lab.types.target import Precision, Variant
@@ -64,13 +64,28 @@ def test_a_runner_says_which_environment_it_wants(cache, other, tmp_path, capsys
     assert main(["env", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["there"]["versions"]["only-there"] == "1.2.3"
     said = diagnose(("navigator_lab.testing", str(tmp_path / "wanting.py")))
-    assert ("there", str(other), "can do runner wanting") in said.environments
+    (state,) = [one for one in said.environments if one[0] == "there"]
+    assert state[1] == str(other)
+    assert state[2].startswith("can do runner wanting (numpy ")
+    assert state[2].endswith("only-there 1.2.3)")
 
     assert main(["env", "remove", "there"]) == 0
     assert other.exists()  # it was not made by us
     assert row()[0].status == "skipped"
     assert main(["env", "remove", "there"]) == 2
     assert "unknown environment 'there'" in capsys.readouterr().err
+
+
+def test_an_environment_is_meant_by_its_name(cache, other, tmp_path):
+    assert interpreters({}) == {}
+    nav.environment("there", other)
+    assert interpreters({"jit": "there"}) == {"there": str(other), "jit": str(other)}
+    assert interpreters(["jit=there", f"ort={sys.executable}"])["ort"] == sys.executable
+    with pytest.raises(RequestError, match="'jit' doesn't say where"):
+        interpreters(["jit"])
+    with pytest.raises(RequestError, match="nowhere for 'jit'") as caught:
+        interpreters({"jit": "nowhere"})
+    assert "(there)" in caught.value.remedy
 
 
 def test_what_is_no_environment_is_refused(cache, tmp_path):

@@ -80,7 +80,10 @@ def parser() -> Parser:
     one.add_argument("--outputs", type=_list, metavar="A,B", help="names of the outputs")
     one.add_argument("--plugins", type=_list, default=[], metavar="A,B", help="files or modules")
     one.add_argument("--no-batch", action="store_true", help="the model has no batch axis")
-    one.add_argument("--signature", metavar="NAME", help="of a SavedModel that has several")
+    one.add_argument(
+        "--signature", metavar="NAME", help="of a SavedModel that has several; of a graph IN -> OUT"
+    )
+    one.add_argument("--environments", type=_list, metavar="A=ENV", help="where formats run")
     one.add_argument("--trust", action="store_true", help="open pickled files, which can run code")
     one = command("use", "make a session that a variable holds the current one")
     one.add_argument("session", help="the variable")

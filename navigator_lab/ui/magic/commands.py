@@ -81,7 +81,7 @@ class Commands(Serving, Reading):
         session = explore(
             model, samples, name=asked.name or _plain(asked.model), workspace=asked.workspace,
             input_names=asked.inputs, output_names=asked.outputs, plugins=asked.plugins,
-            trust=asked.trust, signature=asked.signature, **more,
+            trust=asked.trust, signature=asked.signature, environments=asked.environments, **more,
         )  # fmt: skip
         self.current.take(session)
         return session
