@@ -17,17 +17,21 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 MINE = ("quickstart.ipynb", "densenet121.ipynb", "analysis.ipynb", "tensorflow.ipynb")
 
 
+def alone(folder):
+    """The environment of a process whose Jupyter keeps everything in a folder."""
+    return {**os.environ, "NAVIGATOR_LAB_QUICK": "1", "OMP_NUM_THREADS": "1",
+            "IPYTHONDIR": str(folder / ".ipython"),
+            "JUPYTER_DATA_DIR": str(folder / ".jupyter")}  # fmt: skip
+
+
 def executed(name, folder, *options):
     """A notebook as papermill runs it, in a folder of its own."""
     out = folder / f"out-{name}"
     command = [sys.executable, "-m", "papermill", str(FOLDER / name), str(out), "--cwd",
                str(folder), "--no-progress-bar", "--log-level", "ERROR", "-k", "python3",
                *options]  # fmt: skip
-    environment = {**os.environ, "NAVIGATOR_LAB_QUICK": "1", "OMP_NUM_THREADS": "1",
-                   "IPYTHONDIR": str(folder / ".ipython"),
-                   "JUPYTER_DATA_DIR": str(folder / ".jupyter")}  # fmt: skip
     made = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400
+        command, cwd=folder, env=alone(folder), capture_output=True, text=True, timeout=400
     )
     assert made.returncode == 0, made.stderr[-3000:]
     return nbformat.read(out, as_version=4)
@@ -89,9 +93,7 @@ def test_the_dashboards_notebook_runs(tmp_path):
     made = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path),
          "-p", "no:cacheprovider", "--nbmake", "--overwrite", str(notebook)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=200,
-        env={**os.environ, "IPYTHONDIR": str(tmp_path / ".ipython"), "OMP_NUM_THREADS": "1",
-             "JUPYTER_DATA_DIR": str(tmp_path / ".jupyter")},
+        cwd=tmp_path, capture_output=True, text=True, timeout=200, env=alone(tmp_path),
     )  # fmt: skip
     assert made.returncode == 0, made.stdout[-3000:]
     executed = nbformat.read(notebook, as_version=4)

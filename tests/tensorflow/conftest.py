@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from tensorflow_held import HERE, last_json, program
 
+from navigator_lab.triton.pythonmodel import python_model
+from navigator_lab.triton.server import serve
+
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
@@ -36,3 +39,19 @@ def sound():
     """Two windows of noise, as basic-pitch takes them: chords, and the logarithm in it turns the
     rounding of silent bands into errors of 1 %, in Spotify's own TFLite and ONNX files too."""
     return np.random.default_rng(0).normal(0, 0.1, (2, 43844, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """One for these tests: what one has built or run, another needn't again."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One real server, which each package is lent to."""
+    root = tmp_path_factory.mktemp("repository")
+    given = [{"name": "x", "data_type": "FP32", "dims": [1]}]
+    python_model("idle", lambda x: [x], given, [{**given[0], "name": "y"}]).write(root)
+    with serve(root) as made:
+        yield made

@@ -12,6 +12,7 @@ import navigator_lab as nav
 HERE = Path(__file__).parent
 # Of basic-pitch: far above its rounding, far below what is wrong.
 LOOSE = nav.Tolerance(absolute=2e-3)
+WORDS = np.array(["lab", "größe", "", "server"])  # of the model "texts"
 
 
 def program(*arguments):

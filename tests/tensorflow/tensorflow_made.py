@@ -62,6 +62,17 @@ def two_inputs():
     keep("two_inputs", model, feeds, dict(zip(("scores", "value"), answers, strict=True)))
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     (OUT / "two_inputs.tflite").write_bytes(converter.convert())
+    freeze(model)
+
+
+def freeze(model):
+    """The graph with constants for weights, as TensorFlow 1 kept models."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    specs = [tf.TensorSpec(x.shape, x.dtype, x.name) for x in model.inputs]
+    call = tf.function(lambda image, meta: model([image, meta], training=False))
+    frozen = convert_variables_to_constants_v2(call.get_concrete_function(*specs))
+    tf.io.write_graph(frozen.graph.as_graph_def(), str(OUT), "frozen.pb", as_text=False)
 
 
 def lstm():
@@ -102,7 +113,26 @@ def texts():
     )  # fmt: skip
 
 
+def code_inside():
+    """A file with Python code in it."""
+    keras.Sequential([keras.Input((5,)), keras.layers.Lambda(lambda t: t * 2)]).save(
+        OUT / "lambda.keras"
+    )
+
+
+def odd_names():
+    """A graph whose names are no identifiers, and would become the same one."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        one, two, three = (
+            v1.placeholder("float32", [None, 2], name=n) for n in ("a/b", "a_b", "a.b")
+        )
+        tf.add(one, 10 * two, name="out/sum")
+        tf.subtract(two, three, name="out.sum")
+    tf.io.write_graph(graph.as_graph_def(), str(OUT), "odd_names.pb", as_text=False)
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
-    for make in (digits, two_inputs, lstm, texts):
+    for make in (digits, two_inputs, lstm, texts, code_inside, odd_names):
         make()

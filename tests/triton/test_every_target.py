@@ -1,7 +1,7 @@
 """Every target that can be built here goes the whole way: exported, served by the real server, right.
 
-One small model, all formats, precisions and runners of this machine, one server that loads one
-package after the other.
+One small model, all formats and runners of this machine (every precision in the slow run), one
+server that loads one package after the other.
 """
 
 from __future__ import annotations
@@ -27,31 +27,36 @@ def _model():
     )
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    home = tmp_path_factory.mktemp("every") / "w"
-    with nav.explore(_model(), X, name="every", workspace=home) as made:
-        made.run(until="correctness", batch=4)
-        yield made
-
-
 @pytest.mark.timeout(900)  # some thirty packages; those of torch take seconds to load
-def test_all_are_served_and_answer_within_tolerance(lab, tmp_path):
-    right = [row for row in lab.results if row.passed]
-    assert {row.format for row in right} == FORMATS, lab.results
-    assert {"fp32", "fp16", "bf16", "int8", "int8-dynamic"} <= {row.precision for row in right}
+@pytest.mark.parametrize(
+    "precisions",
+    [
+        ["fp32"],
+        pytest.param(["fp32", "fp16", "bf16", "int8", "int8-dynamic"], marks=pytest.mark.slow),
+    ],
+    ids=["of_every_format", "all"],
+)
+def test_what_is_right_here_is_right_on_the_server(precisions, tmp_path):
+    with nav.explore(_model(), X, name="every", workspace=tmp_path / "w") as lab:
+        lab.run(until="correctness", batch=4, precisions=precisions)
+        right = [row for row in lab.results if row.passed]
+        assert {row.format for row in right} == FORMATS, lab.results
+        assert {row.precision for row in right} == set(precisions)
+        assert _wrong(lab, right, tmp_path / "r") == {}
+
+
+def _wrong(lab, right, repository):
+    """Targets whose served answers miss their tolerance, and how."""
     names = {}
     for row in right:
         names[row.target] = row.target.replace(":", "_").replace("@", "_")
-        lab.package(row.target, tmp_path / "r", name=names[row.target])
-    assert [one for one in nav.triton.check(tmp_path / "r") if one.error] == []
+        lab.package(row.target, repository, name=names[row.target])
+    assert [one for one in nav.triton.check(repository) if one.error] == []
     wrong = {}
-    with serve(tmp_path / "r", [names[right[0].target]]) as server:
+    with serve(repository, [names[right[0].target]]) as server:
         there = {"url": server.http, "grpc": server.grpc}
         for target, name in names.items():
-            with lab.serve(
-                target, tmp_path / "r", name=name, protocols=["grpc"], **there
-            ) as served:
+            with lab.serve(target, repository, name=name, protocols=["grpc"], **there) as served:
                 if served.replay.passed is not True:
                     wrong[target] = str(served.replay)
-    assert wrong == {}
+    return wrong
