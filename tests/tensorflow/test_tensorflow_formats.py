@@ -7,6 +7,7 @@ from tensorflow_held import LOOSE, WORDS, arrays, stored
 import navigator_lab as nav
 
 FORMATS = ["savedmodel", "tflite", "onnx", "openvino"]
+RUNNERS = ["graphdef", "savedmodel", "tflite", "ort", "ov"]  # one for each format
 PRECISIONS = ["fp32", "fp16", "int8", "int8-dynamic"]
 # Of the largest right number: far looser than the verdicts, so that only what is really wrong fails.
 WRONG = {"fp32": 1e-4, "fp16": 1e-2, "int8": 2e-1, "int8-dynamic": 2e-1}
@@ -61,7 +62,7 @@ def test_sequences_of_any_length(models, workspace):
     samples = [{"sequence": whole[:3]}, {"sequence": whole[3:, :7]}]
     with nav.explore(models / "lstm.keras", samples, workspace=workspace) as lab:
         assert lab.signature.inputs[0].shape == ("batch", "sequence_1", 6)
-        rows = lab.run(formats=["savedmodel", "onnx", "openvino", "tflite"], precisions=["fp32"],
+        rows = lab.run(formats=FORMATS, runners=RUNNERS, precisions=["fp32"],
                        devices=["cpu"], until="correctness", progress=False)  # fmt: skip
         assert all(row.passed for row in rows), [(row.target, row.reason) for row in rows]
         # What remembers needs its batch as a number in TFLite, so a batch is run by rows there.
@@ -80,11 +81,9 @@ def test_a_model_made_by_others_agrees_with_its_twins(shipped, sound, workspace)
         with nav.explore(path, sound, workspace=workspace) as lab:
             target = f"{kind}:fp32@{runners[kind]}-cpu"
             # What we make of the SavedModel ourselves, too.
-            formats = (
-                ["savedmodel", "tflite", "onnx", "openvino"] if kind == "savedmodel" else [kind]
-            )
+            formats = FORMATS if kind == "savedmodel" else [kind]
             rows = lab.run(
-                formats=formats, precisions=["fp32"], devices=["cpu"], until="correctness",
+                formats=formats, runners=RUNNERS, precisions=["fp32"], devices=["cpu"], until="correctness",
                 tolerance=LOOSE, progress=False,
             )  # fmt: skip
             assert all(row.passed for row in rows), [(r.target, r.reason) for r in rows]
@@ -103,7 +102,7 @@ def test_text_goes_in_and_out_and_has_no_way_but_the_savedmodel(models, workspac
         assert [(s.name, s.dtype, s.shape) for s in lab.signature.inputs] == [
             ("text", "object", ("batch",))
         ]
-        rows = lab.run(formats=["savedmodel", "onnx", "tflite", "openvino"], precisions=["fp32"],
+        rows = lab.run(formats=FORMATS, runners=RUNNERS, precisions=["fp32"],
                        devices=["cpu"], until="correctness", progress=False)  # fmt: skip
         assert rows[target].passed, rows[target].reason
         got = stored(lab, target)
@@ -126,12 +125,10 @@ def test_a_frozen_graph_by_its_own_names(models, workspace):
     with nav.explore(models / "odd_names.pb", given, workspace=workspace) as lab:
         assert lab.notes[0] == "its ends: a/b, a_b, a.b -> out/sum, out.sum"
         assert [s.shape for s in lab.signature.inputs] == [("batch", 2)] * 3
-        rows = lab.run(formats=["graphdef", "savedmodel", "tflite", "onnx", "openvino"],
-                       precisions=["fp32"], devices=["cpu"], until="correctness",
-                       progress=False)  # fmt: skip
-        assert {row.format for row in rows if row.passed} == {
-            "graphdef", "savedmodel", "tflite", "onnx", "openvino"
-        }, [(row.target, row.reason) for row in rows]  # fmt: skip
+        rows = lab.run(formats=["graphdef", *FORMATS], runners=RUNNERS, precisions=["fp32"],
+                       devices=["cpu"], until="correctness", progress=False)  # fmt: skip
+        passed = {row.format for row in rows if row.passed}
+        assert passed == {"graphdef", *FORMATS}, [(row.target, row.reason) for row in rows]
         for row in rows:
             for name, got in stored(lab, row.target).items():
                 np.testing.assert_allclose(got, right[name], rtol=1e-5)
