@@ -25,6 +25,7 @@ NOISE = (
     "Permissions-Policy", "ResizeObserver loop", "favicon", "service-worker",
     "Could not restore the debugger state",  # Lab's own, when a kernel restarts
     "jupyter-widgets-manager/lib/index.js.map",
+    "Error: widget model not found",  # Lab's own, of a kernel that was restarted: the copy shows
 )  # fmt: skip
 
 
@@ -204,6 +205,13 @@ class Notebook:
             }""",
             code,
         )
+
+    def told(self, code, value):
+        """Wait until an expression is this in the kernel: what is clicked may still be on its way."""
+        end = time.monotonic() + WAIT_MS / 1000
+        while (found := self.ask(code)) != value and time.monotonic() < end:
+            time.sleep(0.2)
+        assert found == value
 
     def until(self, js, timeout=WAIT_MS):
         """Wait for a condition in the page; ``nl`` is the panel."""

@@ -43,4 +43,4 @@ def test_the_configuration_is_edited_and_exported(notebook, page):
     assert "config={'max_batch_size': 16" in page.evaluate("navigator.clipboard.readText()")
     page.locator("[data-k=cfg-defaults]").click()
     nb.until("nl.querySelector('.cfg .pb').textContent.includes('max_batch_size: 2\\n')")
-    assert nb.ask("dash.configuration") == "{}"
+    nb.told("dash.configuration", "{}")

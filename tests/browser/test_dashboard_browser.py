@@ -77,14 +77,14 @@ def test_the_whole_way(notebook, page):
     nb.until(
         f"nl.querySelector('tr[data-row=\"{FP16}\"]').getAttribute('aria-selected') === 'true'"
     )
-    assert nb.ask("dash.selection") == f"['{FP16}']"
+    nb.told("dash.selection", f"['{FP16}']")
     # a limit that is typed takes points off the front
     page.locator("[data-k=tab-pareto]").click()
     page.locator(".view [data-k=add-limit]").select_option("p50_ms")
     page.locator(".view [data-k=lim-p50_ms]").fill("0.0000001 ms")
     page.locator(".view [data-k=lim-p50_ms]").press("Enter")
     nb.until("!nl.querySelector('.front') && nl.querySelector('.sec-choose .note.warn')")
-    assert nb.ask("dash.limits") == "{'p50_ms': 1e-07}"
+    nb.told("dash.limits", "{'p50_ms': 1e-07}")
     page.locator(".view [data-k=unlim-p50_ms]").click()
     nb.until("nl.querySelector('.front') && nl.querySelector('.say')")
     # one that is dragged does so on the way, and the kernel is told where it came to rest
@@ -102,7 +102,7 @@ def test_the_whole_way(notebook, page):
     nb.until("!nl.querySelector('.front')")
     page.mouse.up()
     nb.until("nl.querySelector('.sec-choose .note.warn')")
-    assert nb.ask("list(lab.limits) == list(dash.limits) == ['p50_ms']") == "True"
+    nb.told("list(lab.limits) == list(dash.limits) == ['p50_ms']", "True")
     page.locator("[data-k=tab-parallel]").click()
     nb.until(
         "nl.querySelectorAll('.pcl').length === 3 && nl.querySelector('.pcl[opacity=\"0.2\"]')"
@@ -113,13 +113,13 @@ def test_the_whole_way(notebook, page):
     page.locator(".view [data-k=drag-min_throughput]").focus()
     page.keyboard.press("ArrowUp")
     nb.until("nl.querySelector('.lim input')")
-    assert nb.ask("list(lab.limits)") == "['min_throughput']"
+    nb.told("list(lab.limits)", "['min_throughput']")
     nb.ask("setattr(lab, 'limits', {})")
     nb.until("!nl.querySelector('.lim input')")
     # a goal takes the best of what was measured
     page.locator("[data-k=preset-latency]").click()
     nb.until("nl.querySelector('[data-k=preset-latency]').getAttribute('aria-pressed') === 'true'")
-    assert nb.ask("dash.objective") == "'latency'"
+    nb.told("dash.objective", "'latency'")
     nb.ask("setattr(dash, 'objective', 'throughput')")
     page.locator("[data-k=preset-all]").click()
     # the log of the step under the cursor
@@ -145,7 +145,7 @@ def test_the_whole_way(notebook, page):
     (nb.root / nb.name).with_name("go").touch()
     nb.idle()
     nb.until(f"nl.querySelector('[data-target=\"{FP16}\"].c').classList.contains('s-tol')")
-    assert nb.ask("lab.results['toy:fp16@toy-cpu'].passed") == "False"
+    nb.told("lab.results['toy:fp16@toy-cpu'].passed", "False")
     page.locator(".hm .bad").click()
     nb.until("nl.querySelector('.closer')")
     page.locator("[data-k=tol-default]").click()
@@ -155,7 +155,7 @@ def test_the_whole_way(notebook, page):
     nb.until(f"nl.querySelector('.insp .mono').textContent === '{BASE}'")
     page.locator("[data-k=choose-row]").click()
     nb.until("nl.querySelector('[data-k=unchoose]')")
-    assert nb.ask("dash.chosen") == f"'{BASE}'"
+    nb.told("dash.chosen", f"'{BASE}'")
     assert page.locator(".sec-choose .code button").count() == 1
     page.locator("[data-k=unchoose]").click()
     nb.until("!nl.querySelector('[data-k=unchoose]')")
@@ -186,8 +186,8 @@ def test_a_cell_run_again_closes_what_it_showed(notebook, page):
     nb = notebook(SHOW + "\nseen = globals().get('seen', []) + [dash]\ndash")
     nb.run(0).run(0)
     nb.until("document.querySelectorAll('.nl').length === 1 && nl.querySelector('.pv')")
-    assert nb.ask("[one.comm is None for one in seen]") == "[True, False]"
-    assert nb.ask("len([1 for one in seen if one._pump._thread.is_alive()])") == "1"
+    nb.told("[one.comm is None for one in seen]", "[True, False]")
+    nb.told("len([1 for one in seen if one._pump._thread.is_alive()])", "1")
 
 
 ATTACH = """
@@ -241,7 +241,7 @@ def test_reload_kernel_gone_and_snapshot(notebook, page):
     nb.until("nl.querySelector('.head .s-done') && nl.querySelector('.say')")
     nb.until("nl.querySelectorAll('tr[data-row]').length === 3")
     assert page.locator("[data-k=run]").count() == 0
-    assert nb.ask("lab.id in pathlib.Path('seen').read_text()") == "True"
+    nb.told("lab.id in pathlib.Path('seen').read_text()", "True")
 
 
 def test_cancel(notebook, page):
@@ -251,7 +251,7 @@ def test_cancel(notebook, page):
     page.locator("[data-k=set-seconds]").fill("300")
     page.locator("[data-k=set-max_batch]").click()  # leaves the field
     nb.until("nl.querySelector('[data-k=set-seconds]').value === '300'")
-    assert nb.ask("dash.settings['seconds']") in ("300", "300.0")
+    nb.told("float(dash.settings['seconds'])", "300.0")
     nb.ask("dash.settings.__setitem__('max_batch', 2)")
     page.locator("[data-k=stage-profile]").click()
     nb.until(
@@ -259,7 +259,7 @@ def test_cancel(notebook, page):
     )
     page.locator("[data-k=cancel]").click()
     nb.until("!nl.querySelector('[data-k=cancel]') && nl.querySelector('.head .s-cancelled')")
-    assert nb.ask("lab.job.done") == "True"
+    nb.told("lab.job.done", "True")
     nb.until("nl.querySelector('.now').textContent.includes('finished steps are kept')")
 
 
@@ -276,7 +276,7 @@ def test_pick_keyboard_and_dark(notebook, page):
     nb.until(
         "nl.querySelector('.sig') && nl.querySelector('.pv')?.textContent.includes('steps to run')"
     )
-    assert nb.ask("lab is dash.session") == "True"
+    nb.told("lab is dash.session", "True")
     # keys: from a cell to its neighbours, Space toggles, the rail tells the reason
     page.locator("[data-k=barred]").click()
     nb.until("nl.querySelectorAll('.mx tbody tr').length > 4")
@@ -318,7 +318,7 @@ def test_notebook_7(notebook, page):
     nb.until("nl.querySelectorAll('.pt').length === 6")
     click_a_point(page, FP16)
     nb.until(f"nl.querySelector('.insp .mono').textContent === '{FP16}'")
-    assert nb.ask("dash.selection") == f"['{FP16}']"
+    nb.told("dash.selection", f"['{FP16}']")
     assert page.locator(".nav-static:visible").count() == 0
 
 
@@ -353,6 +353,6 @@ def test_names_are_never_markup(notebook, page):
     page.locator("[data-k=tab-table]").click()
     page.locator('tr[data-row="toy:fp16@toy-cpu"]').click()
     nb.until("nl.querySelector('.insp .mono').textContent === 'toy:fp16@toy-cpu'")
-    assert nb.ask("dash.static_html().count('<img')") == "0"
+    nb.told("dash.static_html().count('<img')", "0")
     assert page.locator(".nl img, .nl script, .nav-static img, .nav-static script").count() == 0
     assert page.evaluate("window.hacked === undefined")

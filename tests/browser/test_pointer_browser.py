@@ -67,7 +67,7 @@ def test_nothing_is_replaced_under_the_pointer(notebook, page):
     page.mouse.up()
     nb.until("!pressed.isConnected")
     nb.until(f"nl.querySelector('[data-target=\"{FP16}\"].c').classList.contains('s-tol')")
-    assert nb.ask("dash.tolerance['absolute'] > 0") == "True"
+    nb.told("dash.tolerance['absolute'] > 0", "True")
 
 
 FIELD = ".view [data-k=lim-p50_ms]"
@@ -99,6 +99,6 @@ def test_what_is_typed_is_never_replaced(notebook, page):
     page.keyboard.type(" ms")
     page.keyboard.press("Enter")
     nb.until(f"!before.isConnected && {HERE} && nl.querySelector('.sec-choose .note.warn')")
-    assert nb.ask("dash.limits") == "{'p50_ms': 1e-07}"
+    nb.told("dash.limits", "{'p50_ms': 1e-07}")
     keys = page.evaluate("[...document.querySelectorAll('.nl [data-k]')].map(n => n.dataset.k)")
     assert not {k for k in keys if keys.count(k) > 1}  # by which the focus is found again
