@@ -22,8 +22,9 @@ from tensorrt_made import (
 from navigator_lab.errors import ModelError, NavigatorError, RequestError
 from navigator_lab.formats.onnx.quantize import StaticOptions
 from navigator_lab.formats.tensorrt import library, suited
-from navigator_lab.formats.tensorrt.build import _bytes, _config, _network, _parse
-from navigator_lab.formats.tensorrt.options import RtxOptions
+from navigator_lab.formats.tensorrt.build import _bytes, _network, _parse
+from navigator_lab.formats.tensorrt.configure import configuration
+from navigator_lab.formats.tensorrt.options import RtxOptions, TrtOptions
 from navigator_lab.types.plugin import At, Variant
 
 pytest.importorskip("tensorrt_rtx")
@@ -71,19 +72,21 @@ def test_what_turing_lacks_is_said_with_its_remedy(tmp_path):
     assert "compute_capabilities" in refused.value.remedy
 
 
-def configured(tmp_path, precision, **options):
-    """The configuration that an engine would be built with."""
+def configured(tmp_path, precision, kind=RtxOptions, **options):
+    """The configuration that an engine would be built with. TensorRT's own options are shown to its
+    sibling, which has the same API."""
     trt, loaders = library.loaded(library.RTX), library.polygraphy(library.RTX)
     onnx.save(network(), tmp_path / "model.onnx")
     builder = trt.Builder(library.log(trt))
     made = _network(trt, builder)
-    wanted = RtxOptions(**options)
+    wanted = kind(**options)
     _parse(trt, made, tmp_path / "model.onnx", wanted, library.RTX)
     at = At(tmp_path, Variant.parse(f"tensorrt-rtx:{precision}"), wanted, {}, {})
     from navigator_lab.formats.tensorrt.engine import Bounds
 
     shapes = ((Bounds("x", (1, 3, 8, 8), (2, 3, 8, 8), (4, 3, 8, 8)),),)
-    config, _ = _config(at, trt, loaders, wanted, shapes, library.RTX)
+    from_library = library.RTX if kind is RtxOptions else library.TENSORRT
+    config, _ = configuration(at, trt, loaders, wanted, shapes, from_library)
     with pytest.warns(DeprecationWarning, match="no-ops"):  # Polygraphy's own, silenced in a build
         return trt, config(builder, made)
 
@@ -98,6 +101,37 @@ def test_the_options_reach_the_builder(tmp_path):
     trt, made = configured(tmp_path, "fp32")
     assert made.builder_optimization_level == 3
     assert not made.get_flag(trt.BuilderFlag.TF32)  # its own default is on
+
+
+def test_the_options_of_tensorrt_reach_it_too(tmp_path):
+    asked = {"timing_cache": False, "version_compatible": True, "compatibility": "ampere+"}
+    trt, made = configured(tmp_path, "fp32", TrtOptions, level=5, **asked)
+    assert made.builder_optimization_level == 5
+    assert made.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    assert not made.get_flag(trt.BuilderFlag.TF32)
+    trt, made = configured(tmp_path, "tf32", TrtOptions, timing_cache=False, weights="stripped")
+    assert made.get_flag(trt.BuilderFlag.STRIP_PLAN)
+    assert made.get_flag(trt.BuilderFlag.TF32)
+    assert not made.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+
+
+def test_timings_are_kept_by_library_version_and_gpu_and_read_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAVIGATOR_LAB_CACHE", str(tmp_path / "cache"))
+    file = library.kept("timing", "tensorrt", "11.4.0", "NVIDIA L4/24 GB")
+    assert file == tmp_path / "cache" / "timing" / "tensorrt-11.4.0-NVIDIA-L4-24-GB.cache"
+    file.parent.mkdir(parents=True)
+    trt, loaders = library.loaded(library.RTX), library.polygraphy(library.RTX)
+    onnx.save(network(), tmp_path / "model.onnx")
+    for _ in range(2):  # the second merges with what the first has kept
+        builder = trt.Builder(library.log(trt))
+        made = _network(trt, builder)
+        _parse(trt, made, tmp_path / "model.onnx", RtxOptions(), library.RTX)
+        config = loaders.CreateConfig(
+            load_timing_cache=str(file) if file.exists() else None,
+            profiles=[loaders.Profile().add("x", *[(n, 3, 8, 8) for n in (1, 2, 4)])],
+        )
+        _bytes(loaders, (builder, made, None), config, file, library.RTX, library.log(trt))
+        assert file.stat().st_size > 0
 
 
 def test_weights_apart_from_the_engine_need_a_gpu_and_it_says_so(tmp_path):

@@ -4,7 +4,8 @@ One API in two libraries. TensorRT times kernels on the GPU that will run the en
 there alone; TensorRT-RTX builds with no GPU, for the compute capabilities that are asked, and
 finishes when the engine is opened. Both are strongly typed: a precision is what the ONNX graph says,
 and TF32 a mode. ``library`` loads them, ``options`` and ``profiles`` are what a user says, ``suited``
-readies the graph, ``build`` builds, ``engine`` is what it is, ``reasons`` what went wrong.
+readies the graph, ``configure`` tells the builder, ``build`` builds, ``engine`` is what it is,
+``reasons`` what went wrong.
 """
 
 from __future__ import annotations

@@ -20,20 +20,18 @@ from navigator_lab.types import samples as stored
 from navigator_lab.types.signature import Signature
 
 from . import profiles as shaping
+from .configure import chosen, configuration, gpu
 from .engine import Binding, Engine, Profile
 from .library import (
     RTX,
     TENSORRT,
     Library,
-    capabilities,
-    kept,
     loaded,
     log,
-    numbers,
     polygraphy,
     sm,
 )
-from .options import BuildOptions, RtxOptions, TrtOptions, listed
+from .options import BuildOptions, RtxOptions, listed
 from .reasons import unbuilt, unparsed
 from .suited import suited
 
@@ -42,8 +40,7 @@ if TYPE_CHECKING:
     from navigator_lab.types.plugin import At
 
 FILENAME = "model.plan"
-AMPERE = "8.0"  # Turing has no fp32 matrix products in TensorRT-RTX: it is built for if asked
-LEAST = {"fp8": "8.9"}
+APART = "leave weights='inside': without a GPU TensorRT-RTX builds no others"
 WEIGHTS = "weights"  # the folder of the graph that a stripped engine takes its weights from
 
 
@@ -64,13 +61,18 @@ def build(at: At, model: Product, samples: Product, library: Library) -> Engine:
         shapes = shaping.of(
             signature, inputs, feeds, options.profiles, options.batches, options.max_batch
         )
-        config, cache = _config(at, trt, loaders, options, shapes, library)
+        config, cache = configuration(at, trt, loaders, options, shapes, library)
         if cache:
             cache.parent.mkdir(parents=True, exist_ok=True)
         at.say("building")
         if library is TENSORRT:
             at.turn()  # it times kernels; TensorRT-RTX does when its engine is opened
-        plan = _bytes(loaders, (builder, network), config, cache, library, heard)
+        try:
+            plan = _bytes(loaders, (builder, network), config, cache, library, heard)
+        except ModelError as error:
+            if library is RTX and options.weights != "inside":
+                raise ModelError(error.message, APART) from error
+            raise
     (at.out / FILENAME).write_bytes(plan)
     if options.weights == "stripped":
         shutil.copytree(model.path, at.out / WEIGHTS)
@@ -155,80 +157,6 @@ def numpy_name(trt: Any, dtype: Any) -> str:
     }.get(dtype.name, dtype.name.lower())
 
 
-def _config(
-    at: At,
-    trt: Any,
-    loaders: Any,
-    options: BuildOptions,
-    shapes: Sequence[Profile],
-    library: Library,
-) -> tuple[Any, Path | None]:
-    """What Polygraphy makes the configuration from, and the timing cache's file."""
-    facts: dict[str, Any] = {
-        "profiles": [_profile(loaders, one) for one in shapes],
-        "builder_optimization_level": options.level,
-        "refittable": options.weights == "refittable",
-        "strip_plan": options.weights == "stripped",
-        "progress_monitor": _monitor(trt, at),
-    }
-    if options.workspace_mib:
-        pool = trt.MemoryPoolType.WORKSPACE
-        facts["memory_pool_limits"] = {pool: options.workspace_mib << 20}
-    cache = None
-    if isinstance(options, RtxOptions):
-        from polygraphy.backend.tensorrt_rtx import CreateConfigRTX
-
-        chosen = _capabilities(trt, options, at.about.precision)
-        wanted = [tuple(map(int, one.split("."))) for one in chosen]
-        made = CreateConfigRTX(compute_capabilities=wanted, **facts)
-    else:
-        assert isinstance(options, TrtOptions)
-        if options.compatibility:
-            levels = trt.HardwareCompatibilityLevel
-            facts["hardware_compatibility_level"] = (
-                levels.AMPERE_PLUS
-                if options.compatibility == "ampere+"
-                else levels.SAME_COMPUTE_CAPABILITY
-            )
-        if options.timing_cache:
-            cache = kept("timing", library.name, trt.__version__, _gpu()[0])
-            if cache.is_file():
-                facts["load_timing_cache"] = str(cache)
-        made = loaders.CreateConfig(version_compatible=options.version_compatible, **facts)
-    tf32 = at.about.precision == "tf32"
-
-    def mode(builder: Any, network: Any, config: Any) -> None:
-        (config.set_flag if tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
-
-    return loaders.PostprocessConfig(made, mode), cache
-
-
-def _profile(loaders: Any, bounds: Profile) -> Any:
-    made = loaders.Profile()
-    for one in bounds:
-        made.add(one.name, one.min, one.opt, one.max)
-    return made
-
-
-def _capabilities(trt: Any, options: RtxOptions, precision: str) -> list[str]:
-    """What to build for.
-
-    Raises:
-        NavigatorError: the library has no kernels for one of them.
-    """
-    known = capabilities(trt)
-    least = LEAST.get(precision, AMPERE)
-    wanted = listed(options.compute_capabilities)
-    wanted = wanted or [one for one in known if numbers(one) >= numbers(least)]
-    for one in wanted:
-        if one not in known:
-            raise NavigatorError(
-                f"TensorRT-RTX {trt.__version__} builds nothing for compute capability {one!r}",
-                f"it builds for {', '.join(known)}",
-            )
-    return wanted
-
-
 def _bytes(
     loaders: Any, network: Any, config: Any, cache: Path | None, library: Library, heard: Any
 ) -> bytes:
@@ -239,45 +167,11 @@ def _bytes(
         with warnings.catch_warnings():
             # Polygraphy gives every configuration a timing cache; TensorRT-RTX takes no notice.
             warnings.filterwarnings("ignore", r".*TensorRT-RTX", DeprecationWarning)
+            warnings.filterwarnings("ignore", "Context managers for Tensor", DeprecationWarning)
             made = loaders.EngineBytesFromNetwork(network, config=config, save_timing_cache=saved)()
     except PolygraphyException as error:
         raise unbuilt(library.title, heard.errors, str(error)) from error
     return bytes(made)
-
-
-def _monitor(trt: Any, at: At) -> Any:
-    """Says how far the builder is."""
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.steps: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self.steps[phase_name] = num_steps
-            at.say(phase_name.lower())
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            at.say(phase_name.lower(), step / max(1, self.steps.get(phase_name, 1)))
-            return True
-
-        def phase_finish(self, phase_name: str) -> None:
-            self.steps.pop(phase_name, None)
-
-    return Monitor()
-
-
-def _gpu() -> tuple[str, str]:
-    """The name of the device that is built on, and its compute capability."""
-    import pynvml
-
-    pynvml.nvmlInit()
-    try:
-        one = pynvml.nvmlDeviceGetHandleByIndex(0)
-        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(one)
-        return str(pynvml.nvmlDeviceGetName(one)), f"{major}.{minor}"
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def _devices(
@@ -285,9 +179,9 @@ def _devices(
 ) -> tuple[str, tuple[str, ...], bool]:
     """What an engine is built for: in words, as compute capabilities, and whether newer ones go."""
     if isinstance(options, RtxOptions):
-        able = tuple(_capabilities(trt, options, precision))
+        able = tuple(chosen(trt, options, precision))
         return ", ".join(map(sm, able)), able, False
-    name, capability = _gpu()
+    name, capability = gpu()
     if getattr(options, "compatibility", "") == "ampere+":
         return "sm_80 and newer", ("8.0",), True
     if getattr(options, "compatibility", "") == "same":

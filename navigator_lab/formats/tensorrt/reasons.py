@@ -14,8 +14,7 @@ ELSEWHERE = (
 )
 KNOWN: tuple[tuple[str, str], ...] = (
     (
-        r"cudaError 35|CUDA driver version is insufficient|no CUDA-capable device|CUDA_SUCCESS"
-        r"|not found in the accelerator list",
+        r"cudaError 35|CUDA driver version is insufficient|no CUDA-capable device|CUDA_SUCCESS",
         "that needs a GPU and its driver. Without one only tensorrt-rtx builds, with its weights "
         "inside (option weights='inside')",
     ),
