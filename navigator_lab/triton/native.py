@@ -69,6 +69,8 @@ def fit(target: Target, format: Format, model: Product, signature: Signature) ->
         return _engine(Fit(backend, shown), model)
     if backend not in ("onnxruntime", "openvino", "pytorch"):
         return Fit(backend, shown)
+    if backend == "onnxruntime" and (said := _not_there(target)):
+        return _refused(backend, said)
     found = ports(backend, model.path / format.filename)
     if backend == "pytorch":
         return _pytorch(found, signature, shown, model)
@@ -81,11 +83,18 @@ def fit(target: Target, format: Format, model: Product, signature: Signature) ->
         )
     if backend == "openvino":
         return _openvino(target, found, shown)
-    if target.precision is Precision.FP8:
-        # As of 1.31: MatMuls don't load, a Relu before a rounding is dropped.
-        return _refused(backend, "ONNX Runtime's optimiser takes fp8 for an integer type there")
     fixed = _fixed(found, signature) or unsaid(target)
     return _refused(backend, fixed) if fixed else Fit(backend, shown, found)
+
+
+def _not_there(target: Target) -> str:
+    """What the onnxruntime backend can't be told, of how our runner computes a precision."""
+    if target.precision is Precision.FP8:
+        # As of 1.31: MatMuls don't load, a Relu before a rounding is dropped.
+        return "ONNX Runtime's optimiser takes fp8 for an integer type there"
+    if target.precision is Precision.BF16 and target.device.kind == "cpu":
+        return "ONNX Runtime has no bf16 kernels for CPUs; here operators compute in fp32 and round"
+    return ""
 
 
 def _refused(backend: str, reason: str) -> Fit:

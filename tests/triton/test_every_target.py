@@ -32,7 +32,10 @@ def _model():
     "precisions",
     [
         ["fp32"],
-        pytest.param(["fp32", "fp16", "bf16", "int8", "int8-dynamic"], marks=pytest.mark.slow),
+        pytest.param(
+            ["fp32", "fp16", "bf16", "int8", "int8-dynamic", "fp8", "int8-weights", "int4-weights"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["of_every_format", "all"],
 )
