@@ -119,6 +119,16 @@ def test_tensorflow_runs(tmp_path):
     assert "onnx:fp32@ort-cpu" in seen(made, "densenet")
 
 
+@pytest.mark.parametrize("name", ["densenet121", "densenet121-128", "encoder"])
+def test_the_runs_of_an_h100_open_without_a_gpu(name):
+    lab = nav.load(FOLDER / "h100" / f"{name}.nav")
+    assert lab.run_data.host.gpus[0].name == "NVIDIA H100 80GB HBM3"
+    assert lab.choose("throughput").target.endswith("-cuda:0")
+    assert nav.views.pareto.draw(nav.views.pareto.info(lab)).data
+    row = lab.results[lab.choose("latency").target]
+    assert lab[row.target].latencies_ns[1].size > 3  # raw, not only their percentiles
+
+
 @pytest.mark.slow
 def test_analysis_makes_its_own_runs_and_a_report(tmp_path):
     made = executed("analysis.ipynb", tmp_path)
