@@ -11,9 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RequestError
+from ..formats.onnx.ranking import RANKING, Sensitivity
 from ..types.plugin import options_known
+from ..types.step import Step
 from ..types.target import Target, settings
 from ..views import mixer
+from . import packaging
 
 if TYPE_CHECKING:
     from ..catalog import Catalog
@@ -30,6 +33,24 @@ def mix(session: Session, target: Any, keep: Iterable[int], wanted: dict[str, An
     """
     session.run(targets=asked(target, keep), **wanted)
     return mixer.info(session, str(target))
+
+
+def sensitivity(session: Session, target: Any) -> Sensitivity:
+    """The ranking that a mix goes by: from the store, or measured now.
+
+    Raises:
+        RequestError: it can't be mixed; or a run is under way.
+        PackageError: the ranking can't be made.
+    """
+    if session.job is not None and not session.job.done:
+        raise RequestError("a run of this session is under way", "await it, or lab.cancel()")
+    (name,) = asked(target, [1])
+    _, (route,) = session._plan({"targets": [name], "until": "convert"}, keep=False)
+    if route.unavailable is not None:
+        raise RequestError(f"{name}: {route.unavailable.reason}", route.unavailable.remedy)
+    step = next(made for one in route.builds for key, made in one.inputs if key == RANKING)
+    assert isinstance(step, Step)
+    return packaging.settled(session.engine, step).read(Sensitivity)
 
 
 def asked(target: Any, keep: Iterable[int]) -> list[str]:

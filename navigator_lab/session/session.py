@@ -159,6 +159,11 @@ class Session(Live):
         """
         return mixing.mix(self, target, keep, wanted)
 
+    def sensitivity(self, target: Any) -> Any:
+        """What a mix goes by: the nodes of a target, ``"onnx:int8@ort-cpu"``, from the worst to the
+        best by what its precision does to each of them on the samples."""
+        return mixing.sensitivity(self, target)
+
     def roofline(self, device: str = "") -> Any:
         """How near each target comes to what its device can do: see `navigator_lab.views.roofline`.
 

@@ -82,6 +82,12 @@ def test_the_mixer(lab, tmp_path):
     }
     rows = results.shown(lab, {})["rows"]
     assert mixer.numbers(rows) == {base: [0, 1, 2]}
+    # the whole ranking is there to be read, and is not made again
+    seen.clear()
+    ranked = lab.sensitivity(base)
+    assert {one.node for one in ranked.nodes} == {"steady", "fragile", "last"}
+    assert "fragile" in repr(ranked).splitlines()[2]
+    assert not [event for event in seen if type(event).__name__ == "Started"]
     # each is on the Pareto plot, and the run that is saved shows the same without a kernel
     shown = [line.target for line in nav.views.pareto.info(lab).lines]
     assert shown == [one.target for one in (made.points[0], made.points[1], more.points[2])]
@@ -109,6 +115,8 @@ def test_what_cannot_be_mixed_is_refused_before_any_work(lab):
     ):
         with pytest.raises(RequestError, match=said):
             lab.mix(target, keep=keep)
+    with pytest.raises(RequestError, match="keep_worst is no option"):
+        lab.sensitivity("onnx:fp32@ort-cpu")
     with pytest.raises(RequestError, match="was not run"):
         lab.mixed("onnx:int8@ort-cpu")
     assert not lab.run_data.targets

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from navigator_lab.types.outcome import Product
 
 ACTION = "onnx-sensitivity"
+RANKING = "ranking"  # what edges call the product
 # For edges with an option keep_worst: the ranking is made only where some are to be kept, once for
 # all settings of a variant.
 READS: dict[str, Any] = {
-    "reads": (Reading("ranking", ACTION, when=lambda options: options.keep_worst > 0),)
+    "reads": (Reading(RANKING, ACTION, when=lambda options: options.keep_worst > 0),)
 }
 
 
@@ -47,6 +48,14 @@ class Sensitivity:
     precision: str
     nodes: tuple[Damage, ...]
     samples: int  # that it was measured on
+
+    def __repr__(self) -> str:
+        lines = [f"{self.precision}: signal kept where one node alone computes so, in dB"]
+        lines.append(f"  {'at the outputs':>14} {'by itself':>10}")
+        for one in self.nodes:
+            told = "–" if one.output_sqnr_db is None else f"{one.output_sqnr_db:.1f}"
+            lines.append(f"  {told:>14} {one.sqnr_db:>10.1f}  {one.operator:<16} {one.node}")
+        return "\n".join(lines)
 
 
 def worst(
