@@ -32,6 +32,7 @@ from .objectives import (
     One,
     best_in_both,
     named,
+    number,
     overlap,
     reason_of,
     score_of,
@@ -220,7 +221,7 @@ def _by(
         runner_up = RunnerUp(other[1].target, other[1].size, second, close)
         share = abs(value - second) / abs(value) if value else 0.0
         reasons.append(
-            f"next is {other[1].target}{where(other[1])}: {second:.4g}, "
+            f"next is {other[1].target}{where(other[1])}: {number(second)}, "
             + ("within noise of it" if close else f"{share:.1%} off")
         )
     return Choice(

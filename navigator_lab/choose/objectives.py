@@ -149,6 +149,11 @@ def _names(target: str) -> dict[str, tuple[str, ...]]:
     }
 
 
+def number(value: float) -> str:
+    """Four digits, never with a power of ten."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def reason_of(objective: One, name: str, value: float, best: Point) -> str:
     """Why the winner won, as a sentence."""
     if not isinstance(objective, str):
@@ -159,5 +164,5 @@ def reason_of(objective: One, name: str, value: float, best: Point) -> str:
         "latency": f"the smallest p50: {value:.4g} ms",
         "memory": f"the least peak memory: {value / 2**20:.1f} MiB",
         "size": f"the smallest files: {value / 2**20:.2f} MiB",
-    }.get(objective, f"the most throughput: {value:.4g} samples a second")
+    }.get(objective, f"the most throughput: {number(value)} samples a second")
     return f"{best.target} has {what}{where(best)}"

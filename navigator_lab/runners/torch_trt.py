@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     FORMAT.name,
     devices=("cuda",),
     precisions=PRECISIONS,
-    family="TensorRT",
+    family="Torch-TensorRT",
     needs=NEEDS,
     apart=APART,
     explain=explain,

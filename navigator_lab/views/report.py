@@ -36,6 +36,7 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; display:
 th, td {{ padding: 4px 10px; border-bottom: 1px solid {LIGHT.line}; text-align: left;
   vertical-align: top }}
 td {{ white-space: nowrap }}
+pre {{ white-space: pre-wrap }}
 td:last-child {{ white-space: normal; min-width: 280px; max-width: 420px }}
 nav a {{ margin-right: 16px; color: #1565c0 }}
 """

@@ -25,10 +25,13 @@ FAMILIES: dict[str, tuple[str, str]] = {
 }
 _MORE = (("#5b6fb5", "#9fb0ee"), ("#7d6b3f", "#cdbb8c"), ("#a0485a", "#e598a8"))  # plug-ins'
 _OF_RUNNER = {
-    "eager": "PyTorch", "compile": "PyTorch", "jit": "PyTorch", "export": "PyTorch",
-    "aoti": "AOTInductor", "ort": "ONNX Runtime", "ov": "OpenVINO", "python": "Python",
+    "eager": "PyTorch", "eager-graphs": "PyTorch", "compile": "PyTorch", "compile-graphs": "PyTorch",
+    "jit": "PyTorch", "export": "PyTorch", "aoti": "AOTInductor", "aoti-cuda": "AOTInductor",
+    "ort": "ONNX Runtime", "ort-trt": "ONNX Runtime", "ort-ov": "ONNX Runtime", "ov": "OpenVINO",
     "trt": "TensorRT", "trt-rtx": "TensorRT", "torch-trt": "Torch-TensorRT",
-    "tf": "TensorFlow", "tf-trt": "TensorFlow", "keras": "TensorFlow",
+    "keras": "TensorFlow", "tf-function": "TensorFlow", "savedmodel": "TensorFlow",
+    "graphdef": "TensorFlow", "tf-trt": "TensorFlow", "tf": "TensorFlow",
+    "tflite": "TensorFlow Lite", "jax": "JAX", "stablehlo": "JAX", "python": "Python",
 }  # fmt: skip
 
 # plotly's names of the shapes, and the signs that stand for them in text.

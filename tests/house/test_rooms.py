@@ -98,3 +98,13 @@ def test_every_room_is_on_the_map():
             continue
         if entry.is_dir() or entry.suffix == ".py":
             assert f"`{entry.stem}`" in text, entry.name
+
+
+def test_a_runner_has_the_family_in_plots_that_it_declares():
+    """Views know no catalog: they keep the names of our runners, which this holds together."""
+    from navigator_lab.catalog import Catalog
+    from navigator_lab.views.theme import family
+
+    said = {name: one.family for name, one in Catalog.installed().runners.items()}
+    shown = {name: family("", name) for name in said}
+    assert shown == said
