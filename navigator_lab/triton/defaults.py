@@ -138,8 +138,10 @@ def schedule(
         group.gpus.append(device.index or 0)
     else:
         group.kind = kinds.KIND_CPU
-    count = "asked for" if options.instance_count != 1 else "it was measured as one, alone"
-    reasons["instance_group"] = f"measured on {device}; count {options.instance_count}: {count}"
+    alone = "it was measured as one, alone" if timing else "nothing was measured"
+    count = "asked for" if options.instance_count != 1 else alone
+    where = f"measured on {device}" if timing else f"for {device}, as its target says"
+    reasons["instance_group"] = f"{where}; count {options.instance_count}: {count}"
     asked = options.preferred_batch_sizes
     if not options.dynamic_batching or config.max_batch_size < 2:
         if asked:
