@@ -153,6 +153,8 @@ def test_graphs_of_a_session(tmp_path, feeds, capsys):
         assert {one.dtype for one in drift.layers} == {"float16"}
         assert 40 < dict(drift.outputs)["y"] < 90
         assert len(drift_view.draw(drift).data[0].x) == len(drift.layers)
+        coarse = lab.drift("onnx:bf16@ort-cpu")
+        assert dict(coarse.outputs)["y"] < dict(drift.outputs)["y"] - 10  # 3 bits less
         heard = []
         lab.listeners.append(heard.append)
         assert lab.drift(FP16) == drift

@@ -17,7 +17,7 @@ from navigator_lab.types.graph import EXACT_DB, Drift, LayerError
 from navigator_lab.types.outcome import Product
 from navigator_lab.types.plugin import At, action, option
 
-from . import graph, ranges
+from . import graph, ranges, rounded
 from .network import blocks_of, name_of
 from .reasons import explain, summary
 from .retype import types_of
@@ -63,7 +63,9 @@ def drift(at: At, model: Product, reference: Product, samples: Product) -> Drift
     step = max(len(feeds) // max(options.samples, 1), 1)
     chosen = feeds[::step][: max(options.samples, 1)]
     sums = {name: _Sums() for name in pairs}
-    running = opened(exact, list(pairs)), opened(other, sorted(set(pairs.values())))
+    # 16-bit values are rounded after each operator, as where there is such arithmetic.
+    narrow = rounded.widened(other)
+    running = opened(exact, list(pairs)), opened(narrow, sorted(set(pairs.values())))
     for i, one in enumerate(chosen):
         at.say(f"sample {i + 1} of {len(chosen)}", i / len(chosen))
         right, got = (answers(one_, one) for one_ in running)

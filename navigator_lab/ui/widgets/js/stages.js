@@ -114,7 +114,8 @@ function timeline(app, run, matrix) {
   if (!open) return box;
   const width = Math.max(app.width() - 56, 320);
   const narrow = width < 700;
-  const [left, cached, high] = [narrow ? 150 : 240, Object.values(run.steps).some((one) => one.state === "cached") ? 62 : 0, 20];
+  const shown = (run.targets ?? []).flatMap((t) => STAGES.flatMap((stage) => matrix.cells[t]?.stages[stage] ?? []));
+  const [left, cached, high] = [narrow ? 150 : 240, shown.some((label) => run.steps[label]?.state === "cached") ? 62 : 0, 20];
   const from = left + cached + 10;
   const end = Math.max(run.elapsed ?? 0, 0.5);
   const x = (t) => from + (Math.min(t, end) / end) * (width - from - 12);
