@@ -54,10 +54,10 @@ def test_a_target_is_built_and_run_by_another_torch(older_torch, tmp_path):
         assert (row.status, row.passed) == ("done", True), row.reason
         assert lab.run(**asked)[target].steps_run == 0
     with nav.explore(model.eval(), x, workspace=tmp_path / "w") as lab:
-        # The same target in this interpreter is another step: its torch enters the key.
-        assert "packages.torch: 2.13.0" in str(lab.why(target)), lab.why(target)
         row = lab.run(**asked)[target]
         assert (row.status, row.passed) == ("done", True), row.reason
+        # The same target in this interpreter is another step: its torch enters the key.
+        assert "packages.torch: 2.13.0" in str(lab.why(target)), lab.why(target)
     said = {name: state for name, _, state in diagnose().environments}["torch-2-13"]
     assert "runner eager (torch 2.13.0" in said
     assert "onnx" not in said
