@@ -116,3 +116,17 @@ def test_nothing_to_quantise_is_an_error(tmp_path):
     ):
         with pytest.raises(ModelError, match="found nothing that it can quantise among Sin"):
             it.build(edge, variant)
+
+
+def test_what_stays_in_fp32_reads_what_it_read_before(tmp_path):
+    """The quantiser drops a Relu before a rounding, which does its work; who reads it exactly needs
+    it. And it rounds a value for all that read it."""
+    it = bench(tmp_path, network())
+    options = StaticOptions(keep="GlobalAveragePool")
+    name, _ = it.build(onnx_format.to_int8, "onnx:int8", options=options)
+    made = onnx.load(tmp_path / name / "model.onnx")
+    makers = {output: node.op_type for node in made.graph.node for output in node.output}
+    pool = next(n for n in made.graph.node if n.op_type == "GlobalAveragePool")
+    assert makers[pool.input[0]] == "Relu"
+    right = it.run("source", "onnx:fp32@ort-cpu")
+    assert worst(it.run(name, "onnx:int8@ort-cpu"), right) < 0.1

@@ -143,6 +143,8 @@ def _quantize(
     extra = {
         "ActivationSymmetric": options.symmetric,
         "QuantizeBias": options.quantize_bias,
+        # Else a Relu before a rounding is dropped, and `_tidy` would give what came before it.
+        "QDQKeepRemovableActivations": bool(excluded),
         "CalibPercentile": options.percentile,
         "MatMulConstBOnly": options.const_only,
         # Histograms hold every activation of a stride's samples at once. The other way to
