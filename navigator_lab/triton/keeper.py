@@ -31,11 +31,12 @@ def main(prefix: str, command: list[str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=bound)
-    signal.signal(signal.SIGTERM, lambda *_: os.close(0))
+    told: list[int] = []  # closing standard input instead would take it out of what is waited for
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
         with selectors.DefaultSelector() as waiting:
             waiting.register(0, selectors.EVENT_READ)
-            while child.poll() is None:
+            while child.poll() is None and not told:
                 try:
                     if waiting.select(0.2) and not os.read(0, 4096):
                         break

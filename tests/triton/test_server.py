@@ -18,6 +18,7 @@ import pytest
 from triton_making import make, onnx_file, signature
 
 from navigator_lab.errors import NavigatorError, PackageError
+from navigator_lab.triton import keeper
 from navigator_lab.triton.checks import check
 from navigator_lab.triton.repository import publish
 from navigator_lab.triton.server import serve
@@ -505,6 +506,22 @@ def test_no_server_outlives_a_killed_parent(tmp_path):
         time.sleep(0.05)
     assert not _processes(f"--http-port={port}")
     assert not list(Path("/dev/shm").glob(f"navigator_lab_{parent.pid}_*"))
+
+
+def test_a_keeper_that_is_ended_takes_its_server_along():
+    """As `timeout` does: it ends the whole group, the keeper too."""
+    command = [sys.executable, "-S", keeper.__file__, "none", "sleep", "613"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as made:
+        until = time.monotonic() + 20
+        while len(_processes("sleep\x00613\x00")) < 2 and time.monotonic() < until:
+            time.sleep(0.02)  # its own words have the server's in them
+        while made.poll() is None and time.monotonic() < until:
+            made.terminate()
+            time.sleep(0.5)
+        assert made.poll() is not None
+    while _processes("sleep\x00613\x00") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not _processes("sleep\x00613\x00")
 
 
 def _processes(mark: str) -> list[str]:
