@@ -75,7 +75,9 @@ def to_int8(at: At, model: Product, samples: Product) -> Quantised:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
 
     dynamic = at.about.precision is Precision.INT8_DYNAMIC
-    how = Int8DynamicActivationInt8WeightConfig() if dynamic else Int8WeightOnlyConfig()
+    kind = Int8DynamicActivationInt8WeightConfig if dynamic else Int8WeightOnlyConfig
+    # How inductor compiles in this process is nothing that a build may change for those after it.
+    how = kind(set_inductor_config=False)
     return _quantised(at, load(model.path / FORMAT.filename), how, at.options or AoOptions())
 
 
@@ -117,7 +119,9 @@ def to_fp8(at: At, model: Product, samples: Product) -> Quantised:
     outside = tuple(spec.dtype for spec in samples.read(Signature).outputs)
     module = bordered(load(model.path / FORMAT.filename), "bfloat16", outside)
     granularity = PerRow() if options.granularity == "row" else PerTensor()
-    how = Float8DynamicActivationFloat8WeightConfig(granularity=granularity)
+    how = Float8DynamicActivationFloat8WeightConfig(
+        granularity=granularity, set_inductor_config=False
+    )
     return _quantised(at, module, how, options, inside="module.")
 
 
