@@ -20,12 +20,12 @@ from . import packaging
 
 if TYPE_CHECKING:
     from ..catalog import Catalog
-    from .session import Session
+    from .studied import Studied
 
 KEEP = (0, 2, 5, 10, 20)
 
 
-def mix(session: Session, target: Any, keep: Iterable[int], wanted: dict[str, Any]) -> mixer.Info:
+def mix(session: Studied, target: Any, keep: Iterable[int], wanted: dict[str, Any]) -> mixer.Info:
     """Run a target with each number of nodes kept in fp32, and show them beside each other.
 
     Raises:
@@ -35,7 +35,7 @@ def mix(session: Session, target: Any, keep: Iterable[int], wanted: dict[str, An
     return mixer.info(session, str(target))
 
 
-def sensitivity(session: Session, target: Any) -> Sensitivity:
+def sensitivity(session: Studied, target: Any) -> Sensitivity:
     """The ranking that a mix goes by: from the store, or measured now.
 
     Raises:

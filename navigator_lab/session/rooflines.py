@@ -16,12 +16,12 @@ from ..views import roofline as view
 from .packaging import settled
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .studied import Studied
 
 GRAPH = Variant("onnx", Precision.FP32)
 
 
-def roofline(session: Session, device: str = "") -> view.Info:
+def roofline(session: Studied, device: str = "") -> view.Info:
     """Settle what the roofline of each device takes, keep it with the run, and show it.
 
     Raises:
@@ -47,7 +47,7 @@ def roofline(session: Session, device: str = "") -> view.Info:
     return view.info(session)
 
 
-def _work(session: Session, batches: tuple[int, ...]) -> Step:
+def _work(session: Studied, batches: tuple[int, ...]) -> Step:
     """The step that counts the work, on the graph that the model's ONNX targets come from."""
     source = session.source
     engine = session.engine
