@@ -1,5 +1,6 @@
 """``%navigator`` in a real shell, with the toy: every line of its help does what it says."""
 
+import dataclasses
 import os
 import time
 
@@ -10,6 +11,7 @@ from IPython.utils.capture import capture_output
 
 import navigator_lab as nav
 from navigator_lab.testing import Affine
+from navigator_lab.types.measure import Peaks, Roofline, Work
 
 QUICK = "--max-batch 2 --seconds 0.05"
 
@@ -199,6 +201,20 @@ def test_the_views_are_drawn_and_hold_their_data(ran):
     assert surface.info.output == "output"
     table = ran("%navigator compare toy:fp32@toy-cpu toy:fp16@toy-cpu")
     assert [d.values for d in table.rows if d.name == "precision"] == [("fp32", "fp16")]
+
+
+def test_the_roofline_of_a_session_and_of_a_loaded_run(ran, tmp_path):
+    ran("%navigator roofline")
+    assert "this model has no ONNX graph" in said(ran)
+    lab = ran["lab"]
+    work = Work((1, 2), (24, 48), (28, 56), 60)
+    line = Roofline("cpu", Peaks({"fp32": 1e9}, 1e9), work)
+    lab.run_data = dataclasses.replace(lab.run_data, rooflines=(line,))
+    lab.save(tmp_path / "a.nav")
+    drawn = ran(f"%navigator load {tmp_path / 'a.nav'}\n%navigator roofline")
+    assert "bound by" in repr(drawn)
+    assert "memory" in repr(drawn)
+    assert drawn.figure.data
 
 
 def test_limits_reach_the_front_and_the_choice(ran):

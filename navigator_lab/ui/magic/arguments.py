@@ -17,7 +17,17 @@ LATENCIES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 AXES = (*LATENCIES, "memory_bytes", "size_bytes", "load_ms", "error")
 
 
-DRAWN = ("heatmap", "pareto", "latency", "parallel", "timeline", "surface", "graph", "drift")
+DRAWN = (
+    "heatmap",
+    "pareto",
+    "latency",
+    "parallel",
+    "timeline",
+    "surface",
+    "graph",
+    "drift",
+    "roofline",
+)
 
 
 class Asked(Exception):
@@ -128,6 +138,8 @@ def parser() -> Parser:
     one.add_argument("target")
     one.add_argument("--against", metavar="TARGET", help="default: the same in fp32")
     one.add_argument("--samples", type=int, default=4, help="so many are run")
+    one = command("roofline", "how near each target comes to what its device can do")
+    one.add_argument("--device", default="", help="default: all that were profiled on")
     one = command("compare", "two to four targets: only what differs")
     one.add_argument("targets", nargs="+", metavar="TARGET")
     one.add_argument("--batch", type=int, help="where speed is compared")

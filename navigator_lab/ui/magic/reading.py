@@ -77,6 +77,17 @@ class Reading:
         made = self.current.live().drift(asked.target, asked.against, samples=asked.samples)
         return Drawn(drift, made, repr(made), made._repr_html_(), dark=self.dark)
 
+    def do_roofline(self, asked: argparse.Namespace) -> Drawn:
+        from ...session.studied import Studied
+        from ...views import roofline
+
+        session = self.current.get()
+        if isinstance(session, Studied):
+            made = session.roofline(asked.device)
+        else:  # a loaded run: what was measured in it
+            made = roofline.info(session)
+        return Drawn(roofline, made, repr(made), made._repr_html_(), dark=self.dark)
+
     def do_why(self, asked: argparse.Namespace) -> None:
         print(self.current.get().why(asked.target))  # noqa: T201
 
