@@ -7,6 +7,7 @@ be installed are in ``requirements.txt``. Python 3.11 or newer.
 """
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -39,7 +40,7 @@ class TritonPythonModel:
         target = Target.parse(serve["target"])
         if args.get("model_instance_kind") == "GPU":
             device = Device("cuda", int(args.get("model_instance_device_id") or 0))
-            target = Target(target.format, target.precision, target.runner, device)
+            target = dataclasses.replace(target, device=device)
         signature = decode(Signature, serve["signature"])
         module = importlib.import_module(serve["runner"]["module"])
         runner = getattr(module, serve["runner"]["name"])
