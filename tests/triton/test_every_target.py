@@ -1,7 +1,7 @@
 """Every target that can be built here goes the whole way: exported, served by the real server, right.
 
-One small model, all formats and runners of this machine (every precision in the slow run), one
-server that loads one package after the other.
+One small model, all formats, precisions and runners of this machine, one server that loads one
+package after the other.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ X = np.random.default_rng(5).normal(size=(12, 1, 8, 8)).astype(np.float32)
 FORMATS = {
     "torch", "torchscript", "torchscript-script", "torch-export", "aoti", "onnx", "openvino",
 }  # fmt: skip
+PRECISIONS = {"fp32", "fp16", "bf16", "int8", "int8-dynamic", "fp8", "int8-weights", "int4-weights"}
 
 
 def _model():
@@ -27,24 +28,13 @@ def _model():
     )
 
 
-@pytest.mark.timeout(900)  # some thirty packages; those of torch take seconds to load
-@pytest.mark.parametrize(
-    "precisions",
-    [
-        ["fp32"],
-        pytest.param(
-            ["fp32", "fp16", "bf16", "int8", "int8-dynamic", "fp8", "int8-weights", "int4-weights"],
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["of_every_format", "all"],
-)
-def test_what_is_right_here_is_right_on_the_server(precisions, tmp_path):
+@pytest.mark.timeout(1200)  # some forty packages; those of torch take seconds to load
+def test_what_is_right_here_is_right_on_the_server(tmp_path):
     with nav.explore(_model(), X, name="every", workspace=tmp_path / "w") as lab:
-        lab.run(until="correctness", batch=4, precisions=precisions)
+        lab.run(until="correctness", batch=4, formats=sorted(FORMATS), devices=["cpu"])
         right = [row for row in lab.results if row.passed]
         assert {row.format for row in right} == FORMATS, lab.results
-        assert {row.precision for row in right} == set(precisions)
+        assert {row.precision for row in right} == PRECISIONS, lab.results
         assert _wrong(lab, right, tmp_path / "r") == {}
 
 
