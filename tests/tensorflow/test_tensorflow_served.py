@@ -9,11 +9,11 @@ from tensorflow_held import LOOSE, arrays
 import navigator_lab as nav
 
 
-def shown(lab, target, server, repository, feeds=None, **asked):
+def shown(lab, target, server, feeds=None, **asked):
     """What went wrong when the samples were sent, and what the served model answers to more."""
     lab.run(targets=[target], until="correctness", progress=False, **asked)
     there = {"url": server.http, "grpc": server.grpc}
-    with lab.serve(target, repository, max_batch_size=8, **there) as served:
+    with lab.serve(target, max_batch_size=8, **there) as served:
         wrong = [one.said for one in served.replay.exchanges if not one.passed]
         return wrong, served.infer(feeds) if feeds else {}
 
@@ -29,10 +29,10 @@ def shown(lab, target, server, repository, feeds=None, **asked):
         ("lstm", "savedmodel:fp32@savedmodel-cpu"),
     ],
 )
-def test_a_keras_model_is_served(name, target, models, server, workspace, tmp_path):
+def test_a_keras_model_is_served(name, target, models, server, workspace):
     with nav.explore(models / f"{name}.keras", models / f"{name}.npz", workspace=workspace) as lab:
         feeds = {n: a[:6] for n, a in arrays(models / f"{name}.npz").items()}
-        wrong, got = shown(lab, target, server, tmp_path, feeds)
+        wrong, got = shown(lab, target, server, feeds)
         assert wrong == []
         tolerance = 0.2 if "int8" in target else 1e-3
         for output, right in arrays(models / f"{name}_answers.npz").items():
@@ -42,9 +42,9 @@ def test_a_keras_model_is_served(name, target, models, server, workspace, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_tflite_file_that_others_ship_is_served(shipped, sound, server, workspace, tmp_path):
+def test_the_tflite_file_that_others_ship_is_served(shipped, sound, server, workspace):
     with nav.explore(shipped / "nmp.tflite", sound, workspace=workspace) as lab:
-        wrong, _ = shown(lab, "tflite:fp32@tflite-cpu", server, tmp_path, tolerance=LOOSE)
+        wrong, _ = shown(lab, "tflite:fp32@tflite-cpu", server, tolerance=LOOSE)
         assert wrong == []
 
 
