@@ -57,6 +57,11 @@ _REMEDIES = (
         "the size as a number",
     ),
     (
+        ("self.size(0) needs to be greater than 16",),
+        "on a GPU torch multiplies int8 matrices of more than 16 rows only: use int8-weights or fp8, or "
+        "samples of larger batches or longer sequences",
+    ),
+    (
         ("CUDA out of memory", "CUDA error: out of memory"),
         "use a smaller batch or precision, or free the GPU of other processes",
     ),
