@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import platform
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from ..types.plugin import Action, Host, alternatives
 from ..types.step import Step
 
 OURS = "navigator_lab"
+_PARSING = threading.Lock()
 
 
 def facts(
@@ -112,7 +114,7 @@ class Codes:
             kind = f"{self._kind} {module}"
             said = self._memo.get(path, kind) if self._memo else None
             if said is None:
-                tree = ast.parse(path.read_bytes())
+                tree = _parsed(path.read_bytes())
                 imports = _imports(tree, module, path)
                 said = "\n".join((_sealed(tree), *imports))
                 if self._memo:
@@ -131,6 +133,18 @@ def _file_of(module: str) -> Path | None:
     except (ImportError, ValueError, AttributeError):
         return None
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _parsed(source: bytes) -> ast.Module:
+    """A syntax tree. CPython 3.11 counts its depth for all threads together: two that parse at once
+    may fail with a SystemError, which says nothing of the source."""
+    for _ in range(10):
+        try:
+            with _PARSING:
+                return ast.parse(source)
+        except SystemError:
+            continue  # somebody else's thread, as a notebook's that compiles a cell
+    return ast.parse(source)
 
 
 def _sealed(tree: ast.Module) -> str:

@@ -1,10 +1,14 @@
 """What a key is made of, and how a miss is explained."""
 
+import codecs
 import importlib
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
+from navigator_lab.engine import keys
 from navigator_lab.engine.keys import Codes, difference, facts, key
 from navigator_lab.types.plugin import Action, Host
 from navigator_lab.types.step import Step
@@ -90,3 +94,22 @@ def test_a_miss_says_which_fact_changed(package):
     )
     assert difference(None, after) == ("never run",)
     assert difference(after, after) == ("its result is no longer in the store",)
+
+
+def test_many_threads_may_read_code_at_once():
+    source = Path(codecs.__file__).read_bytes()
+    wrong = []
+
+    def read():
+        try:
+            for _ in range(8):
+                keys._parsed(source)
+        except SystemError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
