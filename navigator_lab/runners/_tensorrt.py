@@ -181,7 +181,7 @@ def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 def _growing(api: Any, cuda: Cuda) -> Any:
     """Memory for outputs whose size is known when they are computed."""
 
-    class Growing(api.IOutputAllocator):  # type: ignore[misc]
+    class Growing(api.IOutputAllocator):  # type: ignore[misc]  # its base has no types
         def __init__(self) -> None:
             api.IOutputAllocator.__init__(self)
             self.held: dict[str, Memory] = {}

@@ -48,6 +48,7 @@ def peaks(at: At) -> Peaks:
             call = _product(precision, size, device)
             flops[precision] = 2 * size**3 / _fastest(call, device, seconds)
         except (RuntimeError, NotImplementedError, AttributeError) as error:
+            # This GPU or this torch has no such product: its line in the table says why.
             missing[precision] = str(error).strip().split("\n")[0][:200]
     at.say("memory")
     many = (1 << 30) if device.type == "cuda" else (1 << 27)  # far more than any cache

@@ -202,7 +202,7 @@ def reader(feeds: Sequence[Arrays], at: At) -> Any:
     """The samples, one at a time, as the quantiser asks for them: every one of them counts."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Samples(CalibrationDataReader):  # type: ignore[misc]
+    class Samples(CalibrationDataReader):  # type: ignore[misc]  # its base has no types
         def __init__(self) -> None:
             self.set_range(0, len(feeds))
 

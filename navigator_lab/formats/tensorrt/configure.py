@@ -96,7 +96,7 @@ def chosen(trt: Any, options: RtxOptions, precision: str) -> list[str]:
 def _monitor(trt: Any, at: At) -> Any:
     """Says how far the builder is."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base has no types
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.steps: dict[str, int] = {}

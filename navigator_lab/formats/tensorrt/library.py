@@ -92,7 +92,7 @@ def log(trt: Any) -> Any:
     ``errors`` are those since they were last cleared: what is raised says less.
     """
 
-    class Log(trt.ILogger):  # type: ignore[misc]
+    class Log(trt.ILogger):  # type: ignore[misc]  # its base has no types
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
